@@ -1,0 +1,196 @@
+"""Everything that can go wrong for a caller, as one tree.
+
+Problem
+├── MalformedRequest        400  not JSON, bad UTF-8, bad cursor, bad header
+├── Unauthenticated         401  no key, or one that is unknown, revoked or expired
+├── Forbidden               403  the key lacks the scope, or the name is outside its patterns
+├── NotFound                404  NAME_not_found
+├── MethodNotAllowed        405
+├── LeaseLost               409  the receipt is no longer the current lease of its message
+├── MessageLeased           409
+├── Conflict                409
+├── PreconditionFailed      412
+├── PayloadTooLarge         413
+├── UnsupportedMediaType    415
+├── InvalidRequest          422  with the fields that are wrong
+├── QueueFull               429
+└── Unavailable             503  unknown whether it was done; may be sent again
+
+`code` is stable and for programs; `detail` is a sentence for people that says what to do next.
+The layers below the edge raise these; the edge alone knows how they look on the wire.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field: a JSON Pointer (RFC 6901) into the request, a stable code, a sentence."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem, and so do we
+    """A problem (RFC 9457) that a caller caused or has to know about."""
+
+    code: ClassVar[str] = "problem"
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "The request could not be served"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problem_code = code or self.code
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+class MalformedRequest(Problem):
+    """The request cannot be read at all."""
+
+    code = "malformed_request"
+    title = "The request cannot be read"
+
+
+class Unauthenticated(Problem):
+    """There is no valid key; the answer does not tell why."""
+
+    code = "unauthenticated"
+    status = 401
+    title = "A valid key is needed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Send a valid API key as 'Authorization: Bearer KEY'. "
+            "A key that is unknown, revoked or expired gets this same answer.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+class Forbidden(Problem):
+    """The key is valid but may not do this."""
+
+    code = "forbidden"
+    status = 403
+    title = "The key does not allow this"
+
+
+class NotFound(Problem):
+    """A named thing does not exist in the caller's project."""
+
+    status = 404
+    title = "Not found"
+
+    def __init__(self, noun: str, detail: str) -> None:
+        super().__init__(detail, code=f"{noun}_not_found")
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, the method does not."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "Method not allowed"
+
+
+class LeaseLost(Problem):
+    """The receipt is genuine but its lease was superseded."""
+
+    code = "lease_lost"
+    status = 409
+    title = "The lease is lost"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This receipt is no longer the current lease of its message: the message was settled, given to another "
+            "consumer, purged or expired. Nothing was changed; receive again and use the new receipt.",
+        )
+
+
+class MessageLeased(Problem):
+    """A consumer holds the message."""
+
+    code = "message_leased"
+    status = 409
+    title = "The message is leased"
+
+
+class Conflict(Problem):
+    """The state of a resource forbids the change."""
+
+    code = "conflict"
+    status = 409
+    title = "Conflict with the present state"
+
+
+class PreconditionFailed(Problem):
+    """If-Match or If-None-Match does not hold."""
+
+    code = "precondition_failed"
+    status = 412
+    title = "The precondition does not hold"
+
+
+class PayloadTooLarge(Problem):
+    """A message, a batch or the whole request is over its limit; the detail says which, and both figures."""
+
+    code = "payload_too_large"
+    status = 413
+    title = "Too large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body comes in a form that is not read here."""
+
+    code = "unsupported_media_type"
+    status = 415
+    title = "Unsupported media type"
+
+
+class InvalidRequest(Problem):
+    """Readable, but a field is missing, unknown, of the wrong type or out of range."""
+
+    code = "invalid_request"
+    status = 422
+    title = "The request is invalid"
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.pointer or '/'}: {error.detail}" for error in errors), errors=errors)
+
+
+class QueueFull(Problem):
+    """The queue holds `max_length` messages."""
+
+    code = "queue_full"
+    status = 429
+    title = "The queue is full"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class Unavailable(Problem):
+    """The database is out of reach or the service stops: done wholly or not at all, nobody knows which."""
+
+    code = "unavailable"
+    status = 503
+    title = "Temporarily unavailable"
+
+    def __init__(self, detail: str = "The service cannot reach its database right now. Send the request again.") -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+def invalid(pointer: str, code: str, detail: str) -> InvalidRequest:
+    """Return the problem of one wrong field."""
+    return InvalidRequest([FieldError(pointer, code, detail)])
