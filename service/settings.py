@@ -1,0 +1,65 @@
+"""The operator's settings: environment variables that start with RESTANTE_. Described in docs/reference/settings.md."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+type CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Read once at the composition root and handed down; nothing else reads the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="RESTANTE_", extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    processes: int = Field(1, ge=1, le=64, description="Service processes that share the port.")
+    data_dir: Path = Field(Path(".restante"), description="Folder of the embedded database, the root key and the secret key.")
+    root_key: SecretStr | None = Field(
+        None,
+        description="The operator's key, 20 to 200 visible ASCII characters. Made on first start and kept in the data folder.",
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description=(
+            "Signs receipts and cursors and encrypts secrets, 32 to 200 visible ASCII characters. Made on first start and "
+            "kept in the data folder; required with RESTANTE_DATABASE_URL."
+        ),
+    )
+    database_url: SecretStr | None = Field(
+        None, description="A PostgreSQL (15 or newer) of your own: postgresql://user:password@host/name. Default: embedded."
+    )
+    database_direct_url: SecretStr | None = Field(
+        None, description="The same database past a pooler such as PgBouncer, for LISTEN. Default: RESTANTE_DATABASE_URL."
+    )
+    auto_migrate: bool = Field(default=True, description="Bring the schema up to date at start.")
+    express: bool = Field(
+        default=True,
+        description="Answer the hot operations ahead of FastAPI. Off: the same answers, several times slower.",
+    )
+    max_message_bytes: int = Field(
+        MIB, ge=1024, le=7 * MIB, description="Largest max_message_bytes that a queue may set, body and headers together."
+    )
+    max_parked_receives: int = Field(
+        20_000, ge=1, description="Waiting receives that one process parks; one more is answered at once with what is there."
+    )
+    log_level: str = Field("info", description="debug, info, warning or error.", pattern="^(debug|info|warning|error)$")
+    log_format: str = Field("auto", description="json, text, or auto: text on a terminal.", pattern="^(json|text|auto)$")
+
+    @field_validator("root_key", "secret_key", mode="after")
+    @classmethod
+    def _visible(cls, key: SecretStr | None, info: Any) -> SecretStr | None:
+        """Refuse a key that could not be sent in a header or could be guessed."""
+        if key is None:
+            return None
+        shortest = 20 if info.field_name == "root_key" else 32
+        text = key.get_secret_value()
+        if not shortest <= len(text) <= 200 or not all("!" <= character <= "~" for character in text):
+            message = f"must be {shortest} to 200 visible ASCII characters"
+            raise ValueError(message)
+        return key
