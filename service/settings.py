@@ -1,5 +1,6 @@
 """The operator's settings: environment variables that start with RESTANTE_. Described in docs/reference/settings.md."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,3 +64,14 @@ class Settings(BaseSettings):
             message = f"must be {shortest} to 200 visible ASCII characters"
             raise ValueError(message)
         return key
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The settings with everything resolved that a first start makes: what one service process is built from."""
+
+    settings: Settings
+    database_url: str
+    database_direct_url: str
+    root_key: str
+    secret_key: bytes
