@@ -1,0 +1,157 @@
+"""The nouns as small frozen types, and the rules that need nothing but them."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from fnmatch import fnmatchcase
+from uuid import UUID
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
+_is_name = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z").match
+
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+MAX_VISIBILITY_TIMEOUT = timedelta(days=7)
+MAX_DELAY = timedelta(days=365)
+MAX_RETENTION = timedelta(days=365)
+MAX_WAIT = timedelta(seconds=60)
+MAX_BATCH = 1000
+MAX_RECEIVE = 100
+MAX_HEADERS = 64
+MAX_LABELS = 50
+MAX_ERROR_BYTES = 4096
+MAX_REQUEST_BYTES = 8 * 1024 * 1024
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+MAX_DEPTH = 900
+
+
+def is_name(text: str) -> bool:
+    """Tell whether this may name a queue, topic, subscription, webhook or project."""
+    return _is_name(text) is not None
+
+
+class Scope(StrEnum):
+    """What a key may do; `admin` includes all others."""
+
+    SEND = "send"
+    RECEIVE = "receive"
+    BROWSE = "browse"
+    MANAGE = "manage"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A tenant: nothing crosses from one to another."""
+
+    id: int
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key as it is kept: its secret is known only to its holder."""
+
+    id: UUID
+    project_id: int
+    name: str
+    scopes: frozenset[Scope]
+    queues: tuple[str, ...]
+    expires_at: datetime | None
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: one project, what the key allows there. The operator (root key) has every scope and no key."""
+
+    project_id: int
+    project_name: str
+    scopes: frozenset[Scope]
+    queues: tuple[str, ...] = ("*",)
+    expires_at: datetime | None = None
+    key: UUID | None = None
+
+    @property
+    def is_operator(self) -> bool:
+        """Tell whether this is the root key."""
+        return self.key is None
+
+    def has_scope(self, scope: Scope) -> bool:
+        """Tell whether the key carries the scope, itself or by `admin`."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+    def covers(self, name: str) -> bool:
+        """Tell whether the key's patterns cover a queue or topic of this name."""
+        return self.queues == ("*",) or any(fnmatchcase(name, pattern) for pattern in self.queues)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """What a queue's owner sets. The defaults are the contract's."""
+
+    type: str = "standard"
+    visibility_timeout: timedelta = timedelta(seconds=30)
+    delay: timedelta = timedelta(0)
+    retention: timedelta | None = timedelta(days=4)
+    max_message_bytes: int = 262_144
+    max_length: int | None = None
+    paused: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue as one version of it stands in the database.
+
+    `id` lives as long as the queue and is what receipts carry; `number` is what its messages are stored under, and
+    changes when it is purged; `version` changes with everything that hot statements rely on.
+    """
+
+    id: int
+    project_id: int
+    name: str
+    number: int
+    version: int
+    config: QueueConfig
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """How many messages a queue holds, in which states; `oldest_ready_age` in seconds."""
+
+    ready: int
+    delayed: int
+    leased: int
+    oldest_ready_age: float | None
+    approximate: bool = False
+
+    @property
+    def total(self) -> int:
+        """Return all messages, whatever their state."""
+        return self.ready + self.delayed + self.leased
+
+
+class Action(IntEnum):
+    """What can be done with a receipt. The numbers are stored in `settlement`."""
+
+    DELETE = 1
+    RELEASE = 2
+    REJECT = 3
+    EXTEND = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The lease that a receipt names; genuine, which says nothing about whether the lease is still current."""
+
+    project_id: int
+    queue_id: int
+    message_id: UUID
+    lease: int

@@ -1,0 +1,98 @@
+"""The tables as SQLAlchemy sees them, for configuration and listings. Hot statements are in `sql/`, by hand.
+
+The schema itself comes from the migrations; a test compares the two.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Integer,
+    Interval,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+
+metadata = MetaData()
+
+_TIME = TIMESTAMP(timezone=True)
+
+project = Table(
+    "project",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text(collation="C"), nullable=False, unique=True),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("project_id", BigInteger, ForeignKey("project.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False, unique=True),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("queues", ARRAY(Text), nullable=False),
+    Column("expires_at", _TIME),
+    Column("created_at", _TIME, nullable=False),
+    Column("last_used_at", _TIME),
+)
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("project_id", BigInteger, ForeignKey("project.id"), nullable=False),
+    Column("name", Text(collation="C"), nullable=False),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("version", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("visibility_timeout", Interval, nullable=False),
+    Column("delay", Interval, nullable=False),
+    Column("retention", Interval),
+    Column("max_message_bytes", Integer, nullable=False),
+    Column("max_length", BigInteger),
+    Column("paused", Boolean, nullable=False),
+    Column("labels", JSONB, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)
+
+retired_queue = Table(
+    "retired_queue",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("retired_at", _TIME, nullable=False),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("queue_number", BigInteger, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("visible_at", _TIME, nullable=False),
+    Column("first_visible_at", _TIME, nullable=False),
+    Column("expires_at", _TIME),
+    Column("first_received_at", _TIME),
+    Column("lease", BigInteger),
+    Column("receive_count", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("urgency", SmallInteger, nullable=False),
+    Column("is_json", Boolean, nullable=False),
+    Column("content_type", Text),
+    Column("headers", LargeBinary),
+    Column("message_group", Text),
+    Column("last_error", Text),
+    Column("traceparent", Text),
+    Column("tracestate", Text),
+    Column("body", LargeBinary, nullable=False),
+)
