@@ -1,0 +1,167 @@
+"""Connections to PostgreSQL: a small pool for what is rare (SQLAlchemy), held ones for what is hot (asyncpg)."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from service.errors import Unavailable
+
+_log = structlog.get_logger()
+
+CONNECT_SECONDS = 4.0
+STATEMENT_SECONDS = 5.0
+
+# A generic plan made while a table was empty must still be the right one at a million rows. For statements that only
+# ever look things up by index, these leave the planner no other choice.
+_INDEX_ONLY = {
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_sort": "off",
+}
+_BOUNDED = {
+    "statement_timeout": "4500",
+    "idle_in_transaction_session_timeout": "60000",
+    "lock_timeout": "4000",
+    "timezone": "UTC",
+}
+
+# What says that the connection or the server is gone, not that the statement is wrong.
+LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.DiskFullError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    OSError,
+    TimeoutError,
+)
+# What a second try of the whole statement settles: nothing of the first one was kept.
+AGAIN = (
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
+
+
+def create_engine(url: str, *, pooled: bool) -> AsyncEngine:
+    """Return the pool for configuration and listings; `pooled` when a pooler such as PgBouncer stands before the server."""
+    arguments: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
+    if pooled:
+        arguments |= {"statement_cache_size": 0}
+    else:
+        arguments["server_settings"] = {**_BOUNDED, "jit": "off", "application_name": "restante"}
+    return create_async_engine(
+        _sqlalchemy_url(url),
+        pool_size=4,
+        max_overflow=0,
+        pool_timeout=STATEMENT_SECONDS,
+        pool_pre_ping=not pooled,
+        connect_args=arguments,
+        **({"prepared_statement_cache_size": 0} if pooled else {}),
+    )
+
+
+def _sqlalchemy_url(url: str) -> str:
+    """Return the URL with the driver that SQLAlchemy is to use."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme="postgresql+asyncpg"))
+
+
+async def connect(url: str, name: str, **settings: str) -> asyncpg.Connection:
+    """Open one connection that shows under this name in pg_stat_activity."""
+    return await asyncpg.connect(
+        url,
+        timeout=CONNECT_SECONDS,
+        command_timeout=STATEMENT_SECONDS,
+        server_settings={**_BOUNDED, **settings, "application_name": name},
+    )
+
+
+class Link:
+    """One held connection with its prepared statements. It is opened anew when it breaks; nobody else uses it."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: asyncpg.Connection | None = None
+        self._prepared: dict[str, Any] = {}
+
+    async def open(self) -> None:
+        """Connect, unless the connection stands."""
+        if self._connection is None or self._connection.is_closed():
+            self._prepared = {}
+            self._connection = await connect(self._url, self._name, **_INDEX_ONLY)
+
+    async def close(self) -> None:
+        """End the connection, if need be without a word."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.close(timeout=1)
+            except LOST:
+                connection.terminate()
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one statement in a transaction of its own.
+
+        Raises:
+            Unavailable: the connection or server was lost or too slow: done or not, nobody knows.
+            asyncpg.PostgresError: the statement was refused and did nothing.
+        """
+        try:
+            return await self._fetch(sql, arguments)
+        except AGAIN:
+            self._prepared = {}
+            return await self.fetch_once(sql, arguments)
+        except LOST as error:
+            raise self._broken(error) from error
+
+    async def fetch_once(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        """Run a statement that has no further try."""
+        try:
+            return await self._fetch(sql, arguments)
+        except (*LOST, *AGAIN) as error:
+            raise self._broken(error) from error
+
+    async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        statement = self._prepared.get(sql)
+        if statement is None or self._connection is None or self._connection.is_closed():
+            await self.open()
+            assert self._connection is not None  # noqa: S101 - open() returns with a connection or raises
+            statement = self._prepared[sql] = await self._connection.prepare(sql)
+        return await statement.fetch(*arguments)  # type: ignore[no-any-return]
+
+    def _broken(self, error: BaseException) -> Unavailable:
+        """Drop the connection: whatever it still does, its answers are of no use to anybody."""
+        _log.warning("database_unavailable", connection=self._name, error=f"{type(error).__name__}: {error}")
+        connection, self._connection = self._connection, None
+        self._prepared = {}
+        if connection is not None:
+            with contextlib.suppress(*LOST):
+                connection.terminate()
+        return Unavailable()
+
+
+async def settle_down(task: asyncio.Task[Any]) -> None:
+    """Cancel a task of ours and wait until it has ended."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
