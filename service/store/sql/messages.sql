@@ -1,0 +1,118 @@
+-- name: send
+-- The transaction's number first, the time after it: no row's visible_at is then older than its transaction, which is what
+-- the mark of a claim relies on (service/store/marks.py).
+with moment as materialized (
+    select pg_current_xact_id() as xid, clock_timestamp() as now
+)
+insert into message (
+    queue_number, id, visible_at, first_visible_at, expires_at, size,
+    is_json, content_type, headers, traceparent, tracestate, body
+)
+select
+    s.queue_number, s.id, due.at, due.at, due.at + s.ttl, s.size,
+    s.is_json, s.content_type, s.headers, s.traceparent, s.tracestate, s.body
+from moment
+cross join unnest(
+    $1::bigint[], $2::bigint[], $3::uuid[], $4::interval[], $5::timestamptz[], $6::interval[], $7::integer[],
+    $8::boolean[], $9::text[], $10::bytea[], $11::text[], $12::text[], $13::bytea[]
+) as s (
+    queue_number, version, id, delay, deliver_at, ttl, size,
+    is_json, content_type, headers, traceparent, tracestate, body
+)
+-- A queue that was changed, purged or deleted since the caller looked: its rows are missing from the answer.
+join queue on queue.number = s.queue_number and queue.version = s.version
+cross join lateral (select greatest(moment.now + s.delay, s.deliver_at) as at) as due
+returning id, visible_at;
+
+-- name: lock_length
+-- One sender at a time into a queue that sets max_length: the count that follows is then exact.
+select pg_advisory_xact_lock($1::bigint);
+
+-- name: length
+select count(*) as length
+from (select from message where queue_number = $1 limit $2) as counted;
+
+-- name: claim
+-- `upto` is read before the transaction has a number and `now` after it: see service/store/marks.py.
+with moment as materialized (
+    select clock_timestamp() as upto, pg_current_xact_id() as xid, clock_timestamp() as now
+), ask as materialized (
+    select a.ord, a.number, a.mark, a.wanted, a.bytes, a.timeout, queue.number is not null as current, queue.retention
+    from unnest(
+        $1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::bigint[], $6::interval[]
+    ) with ordinality as a (number, version, mark, wanted, bytes, timeout, ord)
+    left join queue on queue.number = a.number and queue.version = a.version
+), place as materialized (
+    select ask.ord, ask.timeout, cut.ctid, cut.visible_at
+    from moment
+    cross join ask
+    cross join lateral (
+        select run.ctid, run.visible_at
+        from (
+            select ready.ctid, ready.visible_at,
+                sum(ready.size) over (order by ready.visible_at, ready.id rows unbounded preceding) - ready.size as before
+            from (
+                select m.ctid, m.visible_at, m.id, m.size
+                from message as m
+                where m.queue_number = ask.number and m.urgency = 9
+                    and m.visible_at between ask.mark and moment.upto
+                    and coalesce(m.expires_at, m.first_visible_at + ask.retention, 'infinity') > moment.upto
+                order by m.visible_at, m.id
+                limit ask.wanted
+                for update skip locked
+            ) as ready
+        ) as run
+        where run.before < ask.bytes
+    ) as cut
+    where ask.current
+), taken as (
+    update message as m
+    set visible_at = moment.now + place.timeout,
+        receive_count = m.receive_count + 1,
+        lease = $7,
+        first_received_at = coalesce(m.first_received_at, moment.now)
+    from moment, place
+    where m.ctid = place.ctid
+    returning place.ord, place.visible_at as position, m.*
+)
+select
+    ask.ord, ask.current, null::timestamptz as position, moment.upto, moment.xid::text::bigint as xid,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
+    -- Seen by a plain look, rows that others have locked included.
+    (
+        select m.visible_at
+        from message as m
+        where m.queue_number = ask.number and m.urgency = 9 and m.visible_at between ask.mark and moment.upto
+        order by m.visible_at
+        limit 1
+    ) as lowest,
+    null::uuid as id, null::timestamptz as lease_expires_at, null::timestamptz as first_received_at,
+    null::integer as receive_count, null::integer as size, null::smallint as urgency, null::boolean as is_json,
+    null::text as content_type, null::bytea as headers, null::text as message_group, null::text as last_error,
+    null::text as traceparent, null::text as tracestate, null::bytea as body
+from moment
+cross join ask
+union all
+select
+    ord, null, position, null, null, null, null,
+    id, visible_at, first_received_at, receive_count, size, urgency, is_json,
+    content_type, headers, message_group, last_error, traceparent, tracestate, body
+from taken;
+
+-- name: due
+-- When the next message of each queue becomes visible, if that is soon.
+select a.number, soon.visible_at
+from unnest($1::bigint[]) as a (number)
+cross join lateral (
+    select m.visible_at
+    from message as m
+    where m.queue_number = a.number and m.urgency = 9
+        and m.visible_at > clock_timestamp() and m.visible_at <= clock_timestamp() + $2::interval
+    order by m.visible_at
+    limit 1
+) as soon;
+
+-- name: delete
+delete from message
+where queue_number = $1 and id = $2 and not (lease is not null and visible_at > clock_timestamp())
+returning id;

@@ -1,0 +1,94 @@
+-- name: delete
+-- Every settle locks its messages in the order of the arrays, which is that of queue and message: two of them never
+-- wait for each other. A row that was changed while this waited for it is missing from the answer and is asked for
+-- once more in a new statement, whose snapshot sees the newest version.
+with target as materialized (
+    select r.ord, r.queue_id, r.id, r.lease, r.action, held.ctid
+    from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::smallint[]) with ordinality
+        as r (queue_id, id, lease, action, ord)
+    join queue on queue.id = r.queue_id
+    cross join lateral (
+        select m.ctid
+        from message as m
+        where m.queue_number = queue.number and m.id = r.id and m.lease = r.lease
+        for update
+    ) as held
+), gone as (
+    delete from message as m
+    using target
+    where m.ctid = target.ctid
+    returning target.ord, target.queue_id, target.lease, target.id, target.action
+), remembered as (
+    insert into settlement (slot, queue_id, lease, message_id, action)
+    select (extract(epoch from clock_timestamp())::bigint / 300) % 4, queue_id, lease, id, action
+    from gone
+)
+select ord from gone;
+
+-- name: extend
+with target as materialized (
+    select r.ord, r.timeout, held.ctid
+    from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::interval[]) with ordinality
+        as r (queue_id, id, lease, timeout, ord)
+    join queue on queue.id = r.queue_id
+    cross join lateral (
+        select m.ctid
+        from message as m
+        where m.queue_number = queue.number and m.id = r.id and m.lease = r.lease
+        for update
+    ) as held
+)
+update message as m
+set visible_at = clock_timestamp() + target.timeout
+from target
+where m.ctid = target.ctid
+returning target.ord, m.visible_at;
+
+-- name: release
+-- An attempt that is given back was never made: the first one takes the time of the first receive with it.
+with target as materialized (
+    select r.ord, r.queue_id, r.id, r.lease, r.delay, r.error, r.counted, r.remember, held.ctid
+    from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::interval[], $5::text[], $6::boolean[], $7::boolean[])
+        with ordinality as r (queue_id, id, lease, delay, error, counted, remember, ord)
+    join queue on queue.id = r.queue_id
+    cross join lateral (
+        select m.ctid
+        from message as m
+        where m.queue_number = queue.number and m.id = r.id and m.lease = r.lease
+        for update
+    ) as held
+), freed as (
+    update message as m
+    set visible_at = clock_timestamp() + target.delay,
+        lease = null,
+        last_error = coalesce(target.error, m.last_error),
+        receive_count = m.receive_count - case when target.counted then 0 else 1 end,
+        first_received_at = case when target.counted or m.receive_count > 1 then m.first_received_at end
+    from target
+    where m.ctid = target.ctid
+    returning target.ord, target.queue_id, target.lease, target.id, target.remember, m.visible_at
+), remembered as (
+    insert into settlement (slot, queue_id, lease, message_id, action)
+    select (extract(epoch from clock_timestamp())::bigint / 300) % 4, queue_id, lease, id, 2
+    from freed
+    where remember
+)
+select ord, visible_at from freed;
+
+-- name: recall
+-- What is known of receipts that hold no message: whether the queue is still there, how the receipt was spent, and
+-- whether its message was given out again since.
+select r.ord, queue.id is not null as queue_exists, spent.action, again.id is not null as given_again
+from unnest($1::bigint[], $2::uuid[], $3::bigint[]) with ordinality as r (queue_id, id, lease, ord)
+left join queue on queue.id = r.queue_id
+left join lateral (
+    select s.action
+    from settlement as s
+    where s.queue_id = r.queue_id and s.lease = r.lease and s.message_id = r.id
+    limit 1
+) as spent on true
+left join lateral (
+    select m.id
+    from message as m
+    where m.queue_number = queue.number and m.id = r.id and m.lease <> r.lease
+) as again on true;
