@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -138,6 +138,17 @@ class Link:
         """Run a statement that has no further try."""
         try:
             return await self._fetch(sql, arguments)
+        except (*LOST, *AGAIN) as error:
+            raise self._broken(error) from error
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Run several statements as one transaction."""
+        try:
+            await self.open()
+            assert self._connection is not None  # noqa: S101 - open() returns with a connection or raises
+            async with self._connection.transaction():
+                yield
         except (*LOST, *AGAIN) as error:
             raise self._broken(error) from error
 

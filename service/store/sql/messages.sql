@@ -116,3 +116,14 @@ cross join lateral (
 delete from message
 where queue_number = $1 and id = $2 and not (lease is not null and visible_at > clock_timestamp())
 returning id;
+
+-- name: floor
+-- The lowest transaction of our own connections. The snapshot, with the number that comes next, is older than the look
+-- at the sessions: who is not seen running has ended, or started later.
+select
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next_xid,
+    array(
+        select backend_xid::text::bigint
+        from pg_stat_activity
+        where application_name like 'restante%' and datname = current_database() and backend_xid is not null
+    ) as running;

@@ -1,0 +1,102 @@
+"""Queues by name, as this process last saw them.
+
+Never trusted alone: each hot statement names the version it relies on, and what does not match is looked up again. So an
+answered change holds at once in every process, however old an entry is here.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+
+from service.errors import NotFound, Problem
+from service.model import Queue, QueueConfig
+from service.store.connections import Link
+from service.store.lane import Lane
+from service.store.statements import STATEMENTS
+
+_FIND = STATEMENTS["queues.find"]
+_REMEMBERED = 50_000
+
+type QueueName = tuple[int, str]
+
+
+class Directory:
+    """The queues that this process knows, by (project id, name)."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._known: dict[QueueName, Queue] = {}
+        self._names: dict[int, QueueName] = {}
+        self._lane: Lane[QueueName, Queue] = Lane("find", self._find)
+
+    def open(self) -> None:
+        """Start looking up."""
+        self._lane.open()
+
+    async def close(self) -> None:
+        """Stop looking up."""
+        await self._lane.close()
+
+    def known(self, project_id: int, name: str) -> Queue | None:
+        """Return the queue as it was last seen, if it was."""
+        return self._known.get((project_id, name))
+
+    def find(self, project_id: int, name: str) -> asyncio.Future[Queue]:
+        """Look a queue up in the database; raises NotFound."""
+        return self._lane.submit((project_id, name))
+
+    def forget(self, project_id: int, name: str) -> None:
+        """Drop what is known of a queue."""
+        queue = self._known.pop((project_id, name), None)
+        if queue is not None:
+            self._names.pop(queue.id, None)
+
+    def forget_id(self, queue_id: int) -> None:
+        """Drop what is known of the queue with this id."""
+        name = self._names.pop(queue_id, None)
+        if name is not None:
+            self._known.pop(name, None)
+
+    async def _find(self, names: Sequence[QueueName]) -> list[Queue | Problem]:
+        wanted = list(dict.fromkeys(names))
+        rows = await self._link.fetch(_FIND, [project_id for project_id, _ in wanted], [name for _, name in wanted])
+        found = {wanted[row["ord"] - 1]: _queue(row) for row in rows}
+        for name in wanted:
+            self.forget(*name)
+        for name, queue in found.items():
+            self._remember(name, queue)
+        return [found.get(name) or queue_not_found(name[1]) for name in names]
+
+    def _remember(self, name: QueueName, queue: Queue) -> None:
+        self._known[name] = queue
+        self._names[queue.id] = name
+        if len(self._known) > _REMEMBERED:
+            self.forget(*next(iter(self._known)))
+
+
+def queue_not_found(name: str) -> NotFound:
+    """Return the problem of a queue that this project does not have."""
+    return NotFound("queue", f"There is no queue {name!r} in this project. Create it with PUT /v1/queues/{name}.")
+
+
+def _queue(row: asyncpg.Record) -> Queue:
+    """Return a row as a queue. Labels are left out: they mean nothing to messages."""
+    return Queue(
+        id=row["id"],
+        project_id=row["project_id"],
+        name=row["name"],
+        number=row["number"],
+        version=row["version"],
+        config=QueueConfig(
+            type=row["type"],
+            visibility_timeout=row["visibility_timeout"],
+            delay=row["delay"],
+            retention=row["retention"],
+            max_message_bytes=row["max_message_bytes"],
+            max_length=row["max_length"],
+            paused=row["paused"],
+        ),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

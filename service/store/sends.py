@@ -1,0 +1,109 @@
+"""Storing messages: drafts of many callers in one statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from service.errors import Problem, QueueFull
+from service.model import Queue
+from service.store.connections import Link
+from service.store.statements import STATEMENTS
+
+_SEND = STATEMENTS["messages.send"]
+_LOCK_LENGTH = STATEMENTS["messages.lock_length"]
+_LENGTH = STATEMENTS["messages.length"]
+NOTHING = timedelta(0)
+
+
+class StaleQueue(Problem):
+    """The queue was changed or deleted since it was looked up: look again. Never reaches a caller."""
+
+    def __init__(self) -> None:
+        super().__init__("The queue has changed.")
+
+
+@dataclass(slots=True)
+class Draft:
+    """A message that is about to be stored. `size` counts octets of body and headers."""
+
+    id: UUID
+    body: bytes
+    size: int
+    is_json: bool = True
+    delay: timedelta = NOTHING
+    deliver_at: datetime | None = None
+    ttl: timedelta | None = None
+    content_type: str | None = None
+    headers: bytes | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+    def columns(self, queue: Queue) -> tuple[Any, ...]:
+        """Return the parameters of `messages.send`, in their order."""
+        return (
+            queue.number,
+            queue.version,
+            self.id,
+            self.delay,
+            self.deliver_at,
+            self.ttl,
+            self.size,
+            self.is_json,
+            self.content_type,
+            self.headers,
+            self.traceparent,
+            self.tracestate,
+            self.body,
+        )
+
+
+@dataclass(slots=True)
+class Parcel:
+    """What one caller sends to one queue, stored wholly or not at all."""
+
+    queue: Queue
+    drafts: list[Draft]
+
+
+type VisibleAt = list[datetime]
+
+
+async def store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
+    """Store the parcels; each answers when its messages become visible, or `StaleQueue`."""
+    columns = zip(*(draft.columns(parcel.queue) for parcel in parcels for draft in parcel.drafts), strict=True)
+    rows = await link.fetch(_SEND, *map(list, columns))
+    if len(rows) == sum(len(parcel.drafts) for parcel in parcels):
+        # Nothing is missing: the rows come in the order in which they were given.
+        stored = iter(rows)
+        return [[next(stored)["visible_at"] for _ in parcel.drafts] for parcel in parcels]
+    visible_at = {row["id"]: row["visible_at"] for row in rows}
+    return [
+        [visible_at[draft.id] for draft in parcel.drafts] if parcel.drafts[0].id in visible_at else StaleQueue()
+        for parcel in parcels
+    ]
+
+
+async def store_bounded(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
+    """Store into queues that set max_length, one parcel after the other."""
+    return [await _store_within(link, parcel, parcel.queue.config.max_length or 0) for parcel in parcels]
+
+
+async def _store_within(link: Link, parcel: Parcel, limit: int) -> VisibleAt | Problem:
+    """Store if the queue has room: one sender at a time, so that no other changes the count."""
+    async with link.transaction():
+        await link.fetch(_LOCK_LENGTH, parcel.queue.number)
+        [counted] = await link.fetch(_LENGTH, parcel.queue.number, limit + 1)
+        if counted["length"] + len(parcel.drafts) > limit:
+            return QueueFull(
+                f"The queue {parcel.queue.name!r} holds {counted['length']} of at most {limit} messages (max_length). "
+                "Send again when consumers have made room."
+            )
+        [outcome] = await store(link, [parcel])
+        return outcome
+
+
+def weigh(parcel: Parcel) -> int:
+    """Return what a parcel adds to a statement, in octets."""
+    return sum(draft.size + 100 for draft in parcel.drafts)

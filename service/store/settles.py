@@ -1,0 +1,141 @@
+"""Ending and prolonging leases: many receipts in one statement a verb."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from service.errors import LeaseLost, NotFound, Problem
+from service.model import Action, Receipt
+from service.store.connections import Link
+from service.store.statements import STATEMENTS
+
+_DELETE = STATEMENTS["receipts.delete"]
+_EXTEND = STATEMENTS["receipts.extend"]
+_RELEASE = STATEMENTS["receipts.release"]
+_RECALL = STATEMENTS["receipts.recall"]
+NOTHING = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """One thing to do with one lease.
+
+    `until` is the delay of a release or the new visibility timeout of an extend. `counted` false gives the attempt back.
+    `remember` false: nobody has the receipt, so nobody can repeat the call.
+    """
+
+    queue_id: int
+    message_id: UUID
+    lease: int
+    action: Action
+    until: timedelta = NOTHING
+    error: str | None = None
+    counted: bool = True
+    remember: bool = True
+
+    @property
+    def target(self) -> tuple[int, UUID]:
+        """Return what two settles of the same message share; also the order in which rows are locked."""
+        return (self.queue_id, self.message_id)
+
+
+# When the message becomes visible again, or None for a repeat and for a message that is gone.
+type Settled = datetime | None
+
+in_lock_order = attrgetter("target")
+
+
+def settle_of(receipt: Receipt, action: Action, **options: Any) -> Settle:
+    """Return what is to be done with a receipt's lease."""
+    return Settle(receipt.queue_id, receipt.message_id, receipt.lease, action, **options)
+
+
+async def settle(link: Link, settles: Sequence[Settle]) -> list[Settled | Problem]:
+    """Do each in the order given, as far as they concern the same message; the same twice is done once."""
+    outcomes: dict[Settle, Settled | Problem] = {}
+    waiting = list(dict.fromkeys(settles))
+    while waiting:
+        now: dict[tuple[int, UUID], Settle] = {}
+        later = []
+        for item in waiting:
+            if item.target in now:
+                later.append(item)
+            else:
+                now[item.target] = item
+        outcomes |= await _round(link, sorted(now.values(), key=in_lock_order))
+        waiting = later
+    return [outcomes[item] for item in settles]
+
+
+async def _round(link: Link, settles: list[Settle]) -> dict[Settle, Settled | Problem]:
+    """Do one thing with each of many messages."""
+    done = await _attempt(link, settles)
+    missing = [item for item in settles if item not in done]
+    if missing:
+        # Perhaps only changed by another while we waited for its lock: a new statement sees what became of it.
+        done |= await _attempt(link, missing)
+        missing = [item for item in missing if item not in done]
+    if missing:
+        done |= await _recall(link, missing)
+    return done
+
+
+async def _attempt(link: Link, settles: list[Settle]) -> dict[Settle, Settled | Problem]:
+    """Run a statement for each verb that is asked for; what holds no lease any more is missing from the answer."""
+    gone = [item for item in settles if item.action in (Action.DELETE, Action.REJECT)]
+    extended = [item for item in settles if item.action is Action.EXTEND]
+    released = [item for item in settles if item.action is Action.RELEASE]
+    done: dict[Settle, Settled | Problem] = {}
+    if gone:
+        rows = await link.fetch(_DELETE, *_leases(gone), [int(item.action) for item in gone])
+        done |= {gone[row["ord"] - 1]: None for row in rows}
+    if extended:
+        rows = await link.fetch(_EXTEND, *_leases(extended), [item.until for item in extended])
+        done |= _visible(extended, rows)
+    if released:
+        rows = await link.fetch(
+            _RELEASE,
+            *_leases(released),
+            [item.until for item in released],
+            [item.error for item in released],
+            [item.counted for item in released],
+            [item.remember for item in released],
+        )
+        done |= _visible(released, rows)
+    return done
+
+
+def _leases(settles: list[Settle]) -> tuple[list[int], list[UUID], list[int]]:
+    return (
+        [item.queue_id for item in settles],
+        [item.message_id for item in settles],
+        [item.lease for item in settles],
+    )
+
+
+def _visible(settles: list[Settle], rows: list[asyncpg.Record]) -> dict[Settle, Settled | Problem]:
+    return {settles[row["ord"] - 1]: row["visible_at"] for row in rows}
+
+
+async def _recall(link: Link, settles: list[Settle]) -> dict[Settle, Settled | Problem]:
+    """Tell repeats from receipts that were superseded."""
+    rows = await link.fetch(_RECALL, *_leases(settles))
+    return {settles[row["ord"] - 1]: _recalled(settles[row["ord"] - 1], row) for row in rows}
+
+
+def _recalled(item: Settle, row: asyncpg.Record) -> Settled | Problem:
+    if not row["queue_exists"]:
+        return receipt_not_found()
+    if row["action"] != item.action or row["given_again"]:
+        return LeaseLost()
+    return None
+
+
+def receipt_not_found() -> NotFound:
+    """Return the one answer for everything that is not a receipt of this project."""
+    return NotFound("receipt", "This is not a receipt of this project, or its queue is gone. Use one from a receive.")
