@@ -1,6 +1,6 @@
 """Storing messages: drafts of many callers in one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -68,6 +68,7 @@ class Parcel:
 
 
 type VisibleAt = list[datetime]
+type StoreParcels = Callable[[Link, Sequence[Parcel]], Awaitable[list[VisibleAt | Problem]]]
 
 
 async def store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:

@@ -21,7 +21,7 @@ _RECALL = STATEMENTS["receipts.recall"]
 NOTHING = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Settle:
     """One thing to do with one lease.
 
@@ -43,6 +43,10 @@ class Settle:
         """Return what two settles of the same message share; also the order in which rows are locked."""
         return (self.queue_id, self.message_id)
 
+    def repeats(self, other: "Settle") -> bool:
+        """Tell whether this is the same call as another, of the same message."""
+        return self.lease == other.lease and self.action == other.action and self.until == other.until
+
 
 # When the message becomes visible again, or None for a repeat and for a message that is gone.
 type Settled = datetime | None
@@ -58,18 +62,20 @@ def settle_of(receipt: Receipt, action: Action, **options: Any) -> Settle:
 async def settle(link: Link, settles: Sequence[Settle]) -> list[Settled | Problem]:
     """Do each in the order given, as far as they concern the same message; the same twice is done once."""
     outcomes: dict[Settle, Settled | Problem] = {}
-    waiting = list(dict.fromkeys(settles))
+    repeats: dict[Settle, Settle] = {}
+    waiting = settles
     while waiting:
         now: dict[tuple[int, UUID], Settle] = {}
         later = []
         for item in waiting:
-            if item.target in now:
+            first = now.setdefault(item.target, item)
+            if first is not item and item.repeats(first):
+                repeats[item] = first
+            elif first is not item:
                 later.append(item)
-            else:
-                now[item.target] = item
         outcomes |= await _round(link, sorted(now.values(), key=in_lock_order))
         waiting = later
-    return [outcomes[item] for item in settles]
+    return [outcomes[repeats.get(item, item)] for item in settles]
 
 
 async def _round(link: Link, settles: list[Settle]) -> dict[Settle, Settled | Problem]:

@@ -1,0 +1,385 @@
+"""Leasing messages to those who ask, and letting them wait.
+
+Whoever receives stands in the line of its queue. One worker looks on behalf of all lines that have a reason to be looked at:
+somebody came, a message was sent or released, a delay or lease ended, or a second has passed. Its look *is* the claim, one
+statement for many lines, so that a message wakes one look and not five thousand. Waiting costs no connection.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from operator import itemgetter
+
+import asyncpg
+import structlog
+
+from service.errors import Problem, Unavailable
+from service.model import MAX_ANSWER_BYTES, Queue
+from service.store.clock import DatabaseClock
+from service.store.connections import Link, settle_down
+from service.store.identifiers import Identifiers
+from service.store.marks import Marks, Scan
+from service.store.sends import StaleQueue
+from service.store.statements import STATEMENTS
+from service.telemetry import LANE_BATCH
+
+_log = structlog.get_logger()
+
+_CLAIM = STATEMENTS["messages.claim"]
+_DUE = STATEMENTS["messages.due"]
+_FLOOR = STATEMENTS["messages.floor"]
+
+MAX_CLAIMED = 1000
+MAX_ROUND_BYTES = 32 * 1024 * 1024
+# What nothing else tells (a lease that another process gave ended, a lost notification) is seen by then.
+POLL_SECONDS = 1.0
+_SOON = timedelta(seconds=POLL_SECONDS * 1.2)
+_PROBE_SECONDS = 0.05
+_RETRY_SECONDS = 0.25
+
+by_position = itemgetter("position", "id")
+
+
+@dataclass(slots=True, frozen=True)
+class Claimed:
+    """Messages leased to one asker, in order, with the lease that they share."""
+
+    queue: Queue
+    lease: int
+    rows: list[asyncpg.Record]
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """One receive: what it wants, and the future that gets it. `patient`: it waits when there is nothing."""
+
+    turn: int
+    wanted: int
+    timeout: timedelta
+    patient: bool
+    answer: "asyncio.Future[Claimed | None]"
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """Those who ask one queue, in the order in which they came."""
+
+    queue: Queue
+    asks: dict[Ask, None] = field(default_factory=dict)
+    impatient: dict[Ask, None] = field(default_factory=dict)
+    timer: asyncio.TimerHandle | None = None
+    probed_at: float = 0.0
+
+    def take(self, limit: int) -> list[Ask]:
+        """Return those at the head whose messages may be leased alike, as many as one claim serves."""
+        chosen: list[Ask] = []
+        wanted = 0
+        for ask in self.asks:
+            if wanted >= limit or (chosen and ask.timeout != chosen[0].timeout):
+                break
+            chosen.append(ask)
+            wanted += ask.wanted
+        return chosen
+
+    def enter(self, ask: Ask) -> None:
+        """Let somebody stand at the end."""
+        self.asks[ask] = None
+        if not ask.patient:
+            self.impatient[ask] = None
+
+    def leave(self, ask: Ask) -> None:
+        """Let somebody go who is served or waits no longer."""
+        self.asks.pop(ask, None)
+        self.impatient.pop(ask, None)
+
+    def dismiss(self, problem: Problem | None = None) -> None:
+        """Send everybody away."""
+        for ask in self.asks:
+            _answer_none(ask, problem)
+        self.asks.clear()
+        self.impatient.clear()
+
+    def dismiss_impatient(self, turn: int) -> None:
+        """Send those away who do not wait and had come by this turn: the look has been for them too."""
+        for ask in [ask for ask in self.impatient if ask.turn <= turn]:
+            self.leave(ask)
+            _answer_none(ask)
+
+
+@dataclass(slots=True)
+class _Look:
+    """One line's part of a round."""
+
+    line: Line
+    asks: list[Ask]
+    turn: int
+    wanted: int
+    budget: int
+
+
+type GiveBack = Callable[[Claimed], Awaitable[None]]
+
+
+class Claims:
+    """The lines of one process and the worker that serves them."""
+
+    def __init__(self, link: Link, clock: DatabaseClock, identifiers: Identifiers, give_back: GiveBack) -> None:
+        self._link = link
+        self._clock = clock
+        self._identifiers = identifiers
+        self._give_back = give_back
+        self._lines: dict[int, Line] = {}
+        self._due: dict[Line, None] = {}
+        self._marks = Marks()
+        self._wake: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._draining = False
+        self._turn = 0
+        self._loop = asyncio.get_running_loop()
+        self._batch_size = LANE_BATCH.labels(lane="claim")
+
+    @property
+    def standing(self) -> int:
+        """Return how many receives wait here."""
+        return sum(len(line.asks) for line in self._lines.values())
+
+    def open(self) -> None:
+        """Start the worker."""
+        self._task = self._loop.create_task(self._work(), name="claims")
+
+    async def close(self) -> None:
+        """End the worker; all who still wait get nothing."""
+        self.drain()
+        if self._task is not None:
+            await settle_down(self._task)
+
+    def drain(self) -> None:
+        """Answer all who wait with nothing, now, and lease nothing from here on."""
+        self._draining = True
+        self._due.clear()
+        for line in self._lines.values():
+            line.dismiss()
+
+    def ask(self, queue: Queue, wanted: int, timeout: timedelta, *, patient: bool) -> Ask:
+        """Stand in the queue's line. The future raises StaleQueue when the queue is not what the asker believes."""
+        self._turn += 1
+        ask = Ask(self._turn, wanted, timeout, patient, self._loop.create_future())
+        if self._draining:
+            ask.answer.set_result(None)
+            return ask
+        line = self._lines.get(queue.id)
+        if line is None:
+            line = self._lines[queue.id] = Line(queue)
+        elif queue.version > line.queue.version:
+            line.queue = queue
+        line.enter(ask)
+        self._look_at(line)
+        return ask
+
+    def leave(self, queue: Queue, ask: Ask) -> None:
+        """Stop waiting. What was leased meanwhile is given back."""
+        line = self._lines.get(queue.id)
+        if line is not None:
+            line.leave(ask)
+        if not ask.answer.done():
+            ask.answer.set_result(None)
+
+    def wake(self, queue_id: int) -> None:
+        """Look at a queue's line, if anybody stands in it: something may be ready."""
+        line = self._lines.get(queue_id)
+        if line is not None and line.asks:
+            self._look_at(line)
+
+    def expect(self, queue_id: int, visible_at: datetime) -> None:
+        """Look when this time of the database comes: something will be ready then."""
+        line = self._lines.get(queue_id)
+        if line is not None and line.asks:
+            self._arm(line, self._clock.seconds_until(visible_at))
+
+    def sweep(self) -> None:
+        """Look at every line from the beginning: something may have been missed."""
+        self._marks.reset()
+        for line in self._lines.values():
+            if line.asks:
+                self._look_at(line)
+
+    def _look_at(self, line: Line) -> None:
+        self._due[line] = None
+        self._stir()
+
+    def _stir(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _arm(self, line: Line, seconds: float) -> None:
+        """Look at the line after so many seconds, or earlier if that was already intended."""
+        when = self._loop.time() + max(seconds, 0.0)
+        if line.timer is not None and not line.timer.cancelled() and self._loop.time() < line.timer.when() <= when:
+            return
+        if line.timer is not None:
+            line.timer.cancel()
+        line.timer = self._loop.call_at(when, self._ring, line)
+
+    def _ring(self, line: Line) -> None:
+        line.timer = None
+        if line.asks:
+            self._look_at(line)
+        else:
+            self._forget(line)
+
+    def _forget(self, line: Line) -> None:
+        if self._lines.get(line.queue.id) is line:
+            del self._lines[line.queue.id]
+
+    async def _work(self) -> None:
+        while True:
+            if not self._due:
+                self._wake = self._loop.create_future()
+                await self._wake
+                self._wake = None
+            looks = self._plan()
+            if looks:
+                await self._serve(looks)
+
+    def _plan(self) -> list[_Look]:
+        """Take lines that are due, no more than one answer may carry, and those of each that are served alike."""
+        looks: list[_Look] = []
+        bytes_at_most = 0
+        while self._due and bytes_at_most <= MAX_ROUND_BYTES and len(looks) < MAX_CLAIMED:
+            line = next(iter(self._due))
+            del self._due[line]
+            asks = line.take(MAX_CLAIMED)
+            if asks:
+                wanted = 0 if line.queue.config.paused else min(sum(ask.wanted for ask in asks), MAX_CLAIMED)
+                looks.append(_Look(line, asks, self._turn, wanted, len(asks) * MAX_ANSWER_BYTES))
+                bytes_at_most += line.queue.config.max_message_bytes
+        for look in looks:
+            look.budget = min(look.budget, MAX_ROUND_BYTES // len(looks))
+        return looks
+
+    async def _serve(self, looks: list[_Look]) -> None:
+        self._batch_size.observe(sum(len(look.asks) for look in looks))
+        try:
+            parked = await self._claim(looks)
+            if parked:
+                await self._probe(parked)
+        except Problem as problem:
+            await self._fail(looks, problem)
+        except Exception:
+            _log.exception("claim_failed")
+            await self._fail(looks, Unavailable())
+
+    async def _fail(self, looks: list[_Look], problem: Problem) -> None:
+        """Tell all who took part, and leave the database a moment."""
+        for look in looks:
+            for ask in look.asks:
+                look.line.leave(ask)
+                if not ask.answer.done():
+                    ask.answer.set_exception(problem)
+            if look.line.asks:
+                self._arm(look.line, _RETRY_SECONDS)
+        await asyncio.sleep(_RETRY_SECONDS / 10)
+
+    async def _claim(self, looks: list[_Look]) -> list[Line]:
+        """Run one claim and hand out what it took; return the lines in which somebody goes on waiting."""
+        at = self._loop.time()
+        numbers = [look.line.queue.number for look in looks]
+        if self._marks.wants_floor(numbers, at):
+            [row] = await self._link.fetch(_FLOOR)
+            self._marks.set_floor(row["next_xid"], row["running"], at)
+        lease = self._identifiers.lease()
+        rows = await self._link.fetch(
+            _CLAIM,
+            numbers,
+            [look.line.queue.version for look in looks],
+            [self._marks.start(number, at) for number in numbers],
+            [look.wanted for look in looks],
+            [look.budget for look in looks],
+            [look.asks[0].timeout for look in looks],
+            lease,
+        )
+        self._clock.observe(rows[0]["upto"])
+        taken: dict[int, list[asyncpg.Record]] = defaultdict(list)
+        for row in islice(rows, len(looks), None):
+            taken[row["ord"]].append(row)
+        parked = []
+        for info in islice(rows, len(looks)):
+            look = looks[info["ord"] - 1]
+            if await self._hand_out(look, info, sorted(taken[info["ord"]], key=by_position), lease):
+                parked.append(look.line)
+        return parked
+
+    async def _hand_out(self, look: _Look, info: asyncpg.Record, rows: list[asyncpg.Record], lease: int) -> bool:
+        """Give the rows to those who stand first; tell whether somebody goes on waiting."""
+        line, queue = look.line, look.line.queue
+        if not info["current"]:
+            line.dismiss(StaleQueue())
+            return False
+        exhausted = len(rows) < look.wanted and sum(row["size"] for row in rows) < look.budget
+        if not queue.config.paused:
+            highest = rows[-1]["position"] if rows else None
+            scan = Scan(info["upto"], info["xid"], info["xmin"], info["lowest"], highest, exhausted)
+            self._marks.learn(queue.number, scan, self._loop.time())
+        rest = self._distribute(look, rows, lease)
+        if rest:
+            await self._give_back(Claimed(queue, lease, rest))
+        exhausted = exhausted or queue.config.paused
+        if exhausted:
+            # Those of other visibility timeouts would find nothing either.
+            line.dismiss_impatient(look.turn)
+        elif line.asks:
+            self._due[line] = None
+        if not line.asks and line.timer is None:
+            self._forget(line)
+        return exhausted and bool(line.asks)
+
+    def _distribute(self, look: _Look, rows: list[asyncpg.Record], lease: int) -> list[asyncpg.Record]:
+        """Serve the askers in turn; return what nobody takes."""
+        start = 0
+        for ask in look.asks:
+            if start == len(rows):
+                break
+            if ask.answer.done():
+                continue
+            end = _fill(rows, start, ask.wanted)
+            look.line.leave(ask)
+            ask.answer.set_result(Claimed(look.line.queue, lease, rows[start:end]))
+            start = end
+        return rows[start:]
+
+    async def _probe(self, lines: list[Line]) -> None:
+        """See which parked lines have a message that becomes visible soon, and come back in time."""
+        now = self._loop.time()
+        fresh = [line for line in lines if now - line.probed_at >= _PROBE_SECONDS]
+        for line in lines:
+            self._arm(line, POLL_SECONDS if now - line.probed_at >= _PROBE_SECONDS else _PROBE_SECONDS)
+        if not fresh:
+            return
+        for line in fresh:
+            line.probed_at = now
+        by_number = {line.queue.number: line for line in fresh}
+        for row in await self._link.fetch(_DUE, list(by_number), _SOON):
+            self._arm(by_number[row["number"]], self._clock.seconds_until(row["visible_at"]))
+
+
+def _fill(rows: list[asyncpg.Record], start: int, wanted: int) -> int:
+    """Return the end of what one answer carries: at least one message, no more than wanted or than 8 MiB."""
+    end, size = start, 0
+    while end < len(rows) and end - start < wanted:
+        size += rows[end]["size"]
+        if end > start and size > MAX_ANSWER_BYTES:
+            break
+        end += 1
+    return end
+
+
+def _answer_none(ask: Ask, problem: Problem | None = None) -> None:
+    if ask.answer.done():
+        return
+    if problem is None:
+        ask.answer.set_result(None)
+    else:
+        ask.answer.set_exception(problem)

@@ -1,0 +1,123 @@
+"""What one process holds of the database: connections, lanes, lines, what it remembers of queues."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+from service.model import Action, Queue
+from service.settings import Deployment
+from service.store import sends, settles
+from service.store.claims import Ask, Claimed, Claims
+from service.store.clock import DatabaseClock
+from service.store.connections import Link, create_engine
+from service.store.directory import Directory
+from service.store.identifiers import Identifiers
+from service.store.lane import Lane
+from service.store.sends import Draft, Parcel, VisibleAt
+from service.store.settles import Settle, Settled
+from service.store.wakeups import Wakeups
+
+
+class Store:
+    """Built once in a process, inside its event loop. The verbs of `domain` take it first.
+
+    Held connections: sends, bounded sends, claims, settles, look-ups with notifications, and the listener. They go past
+    a pooler, which has nothing to give to a connection that is never idle.
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
+        direct = deployment.database_direct_url
+        self.settings = deployment.settings
+        self.engine = create_engine(deployment.database_url, pooled=direct != deployment.database_url)
+        self.clock = DatabaseClock()
+        self.identifiers = Identifiers(self.clock)
+        self._links = {
+            name: Link(direct, f"restante-{name}") for name in ("send", "send-bounded", "claim", "settle", "notify")
+        }
+        self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
+        self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", sends.store_bounded)
+        self._settles: Lane[Settle, Settled] = Lane("settle", partial(settles.settle, self._links["settle"]))
+        self.directory = Directory(self._links["notify"])
+        self.claims = Claims(self._links["claim"], self.clock, self.identifiers, self.give_back)
+        self.wakeups = Wakeups(
+            self._links["notify"],
+            direct,
+            ready=self.claims.wake,
+            changed=self._queue_changed,
+            missed=self.claims.sweep,
+        )
+
+    def _send_lane(self, name: str, run: "sends.StoreParcels") -> Lane[Parcel, VisibleAt]:
+        return Lane(name, partial(run, self._links[name]), weigh=sends.weigh)
+
+    async def open(self) -> None:
+        """Start the lanes. The database need not be there yet: what asks for it is told so."""
+        for lane in (self._sends, self._bounded, self._settles):
+            lane.open()
+        self.directory.open()
+        self.claims.open()
+        self.wakeups.open()
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of every connection."""
+        await self.claims.close()
+        await self.wakeups.close()
+        for lane in (self._sends, self._bounded, self._settles):
+            await lane.close()
+        await self.directory.close()
+        for link in self._links.values():
+            await link.close()
+        await self.engine.dispose()
+
+    async def send(self, queue: Queue, drafts: list[Draft]) -> list[datetime]:
+        """Store messages durably; return when each becomes visible. Raises StaleQueue, QueueFull, Unavailable."""
+        lane = self._sends if queue.config.max_length is None else self._bounded
+        visible_at = await lane.submit(Parcel(queue, drafts))
+        self._announce(queue.id, min(visible_at))
+        return visible_at
+
+    async def settle(self, items: Sequence[Settle]) -> list[Settled | BaseException]:
+        """Settle leases; one outcome for each, in order, a problem where it failed."""
+        futures = [self._settles.submit(item) for item in items]
+        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, datetime):
+                self._announce(item.queue_id, outcome)
+        return outcomes
+
+    async def settle_one(self, item: Settle) -> Settled:
+        """Settle one lease. Raises LeaseLost, NotFound, Unavailable."""
+        outcome = await self._settles.submit(item)
+        if outcome is not None:
+            self._announce(item.queue_id, outcome)
+        return outcome
+
+    async def give_back(self, claimed: Claimed) -> None:
+        """Return messages that nobody was handed, as if they had never been taken."""
+        await self.settle(
+            [
+                Settle(claimed.queue.id, row["id"], claimed.lease, Action.RELEASE, counted=False, remember=False)
+                for row in claimed.rows
+            ]
+        )
+
+    def leave(self, queue: Queue, ask: Ask) -> None:
+        """Stop waiting for messages."""
+        self.claims.leave(queue, ask)
+
+    def drain(self) -> None:
+        """Lease nothing from here on; whoever waits is answered now."""
+        self.claims.drain()
+
+    def _announce(self, queue_id: int, visible_at: datetime) -> None:
+        """Wake who waits for messages of this queue, here and elsewhere, when one becomes visible."""
+        if self.clock.seconds_until(visible_at) > 0.001:
+            self.claims.expect(queue_id, visible_at)
+        else:
+            self.claims.wake(queue_id)
+        self.wakeups.ready((queue_id,))
+
+    def _queue_changed(self, queue_id: int) -> None:
+        self.directory.forget_id(queue_id)
+        self.claims.wake(queue_id)
