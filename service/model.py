@@ -138,6 +138,27 @@ class QueueStats:
         return self.ready + self.delayed + self.leased
 
 
+@dataclass(slots=True)
+class Draft:
+    """A message that is about to be sent.
+
+    `id` is given when it enters a queue. `delay` None is the queue's; `headers` is one JSON object of strings, None when
+    there are none; `content_type` None is application/json; `size` counts the octets of body and headers.
+    """
+
+    body: bytes
+    size: int
+    is_json: bool = True
+    content_type: str | None = None
+    headers: bytes | None = None
+    delay: timedelta | None = None
+    deliver_at: datetime | None = None
+    ttl: timedelta | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    id: UUID = UUID(int=0)
+
+
 class Action(IntEnum):
     """What can be done with a receipt. The numbers are stored in `settlement`."""
 

@@ -16,6 +16,7 @@ from service.store.lane import Lane
 from service.store.statements import STATEMENTS
 
 _FIND = STATEMENTS["queues.find"]
+_NAMES = STATEMENTS["queues.names"]
 _REMEMBERED = 50_000
 
 type QueueName = tuple[int, str]
@@ -24,19 +25,23 @@ type QueueName = tuple[int, str]
 class Directory:
     """The queues that this process knows, by (project id, name)."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, names_link: Link) -> None:
         self._link = link
+        self._names_link = names_link
         self._known: dict[QueueName, Queue] = {}
         self._names: dict[int, QueueName] = {}
         self._lane: Lane[QueueName, Queue] = Lane("find", self._find)
+        self._name_lane: Lane[int, str | None] = Lane("name", self._find_names)
 
     def open(self) -> None:
         """Start looking up."""
         self._lane.open()
+        self._name_lane.open()
 
     async def close(self) -> None:
         """Stop looking up."""
         await self._lane.close()
+        await self._name_lane.close()
 
     def known(self, project_id: int, name: str) -> Queue | None:
         """Return the queue as it was last seen, if it was."""
@@ -45,6 +50,12 @@ class Directory:
     def find(self, project_id: int, name: str) -> asyncio.Future[Queue]:
         """Look a queue up in the database; raises NotFound."""
         return self._lane.submit((project_id, name))
+
+    async def name(self, queue_id: int) -> str | None:
+        """Return the name of the queue with this id, None if there is none."""
+        if known := self._names.get(queue_id):
+            return known[1]
+        return await self._name_lane.submit(queue_id)
 
     def forget(self, project_id: int, name: str) -> None:
         """Drop what is known of a queue."""
@@ -67,6 +78,11 @@ class Directory:
         for name, queue in found.items():
             self._remember(name, queue)
         return [found.get(name) or queue_not_found(name[1]) for name in names]
+
+    async def _find_names(self, queue_ids: Sequence[int]) -> list[str | None | Problem]:
+        rows = await self._names_link.fetch(_NAMES, list(queue_ids))
+        names: dict[int, str] = {row["id"]: row["name"] for row in rows}
+        return [names.get(queue_id) for queue_id in queue_ids]
 
     def _remember(self, name: QueueName, queue: Queue) -> None:
         self._known[name] = queue

@@ -4,10 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from service.errors import Problem, QueueFull
-from service.model import Queue
+from service.model import Draft, Queue
 from service.store.connections import Link
 from service.store.statements import STATEMENTS
 
@@ -25,41 +24,6 @@ class StaleQueue(Problem):
 
 
 @dataclass(slots=True)
-class Draft:
-    """A message that is about to be stored. `size` counts octets of body and headers."""
-
-    id: UUID
-    body: bytes
-    size: int
-    is_json: bool = True
-    delay: timedelta = NOTHING
-    deliver_at: datetime | None = None
-    ttl: timedelta | None = None
-    content_type: str | None = None
-    headers: bytes | None = None
-    traceparent: str | None = None
-    tracestate: str | None = None
-
-    def columns(self, queue: Queue) -> tuple[Any, ...]:
-        """Return the parameters of `messages.send`, in their order."""
-        return (
-            queue.number,
-            queue.version,
-            self.id,
-            self.delay,
-            self.deliver_at,
-            self.ttl,
-            self.size,
-            self.is_json,
-            self.content_type,
-            self.headers,
-            self.traceparent,
-            self.tracestate,
-            self.body,
-        )
-
-
-@dataclass(slots=True)
 class Parcel:
     """What one caller sends to one queue, stored wholly or not at all."""
 
@@ -73,7 +37,7 @@ type StoreParcels = Callable[[Link, Sequence[Parcel]], Awaitable[list[VisibleAt 
 
 async def store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
     """Store the parcels; each answers when its messages become visible, or `StaleQueue`."""
-    columns = zip(*(draft.columns(parcel.queue) for parcel in parcels for draft in parcel.drafts), strict=True)
+    columns = zip(*(_columns(parcel.queue, draft) for parcel in parcels for draft in parcel.drafts), strict=True)
     rows = await link.fetch(_SEND, *map(list, columns))
     if len(rows) == sum(len(parcel.drafts) for parcel in parcels):
         # Nothing is missing: the rows come in the order in which they were given.
@@ -103,6 +67,26 @@ async def _store_within(link: Link, parcel: Parcel, limit: int) -> VisibleAt | P
             )
         [outcome] = await store(link, [parcel])
         return outcome
+
+
+def _columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
+    """Return the parameters of `messages.send`, in their order."""
+    delay = draft.delay if draft.delay is not None else queue.config.delay
+    return (
+        queue.number,
+        queue.version,
+        draft.id,
+        delay if draft.deliver_at is None else NOTHING,
+        draft.deliver_at,
+        draft.ttl,
+        draft.size,
+        draft.is_json,
+        draft.content_type,
+        draft.headers,
+        draft.traceparent,
+        draft.tracestate,
+        draft.body,
+    )
 
 
 def weigh(parcel: Parcel) -> int:

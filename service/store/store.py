@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from service.model import Action, Queue
+from service.model import Action, Draft, Queue
 from service.settings import Deployment
 from service.store import sends, settles
 from service.store.claims import Ask, Claimed, Claims
@@ -14,7 +14,7 @@ from service.store.connections import Link, create_engine
 from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
-from service.store.sends import Draft, Parcel, VisibleAt
+from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Settle, Settled
 from service.store.wakeups import Wakeups
 
@@ -22,7 +22,7 @@ from service.store.wakeups import Wakeups
 class Store:
     """Built once in a process, inside its event loop. The verbs of `domain` take it first.
 
-    Held connections: sends, bounded sends, claims, settles, look-ups with notifications, and the listener. They go past
+    Held connections: sends, bounded sends, claims, settles, look-ups, notifications, and the listener. They go past
     a pooler, which has nothing to give to a connection that is never idle.
     """
 
@@ -33,12 +33,12 @@ class Store:
         self.clock = DatabaseClock()
         self.identifiers = Identifiers(self.clock)
         self._links = {
-            name: Link(direct, f"restante-{name}") for name in ("send", "send-bounded", "claim", "settle", "notify")
+            name: Link(direct, f"restante-{name}") for name in ("send", "send-bounded", "claim", "settle", "find", "names", "notify")
         }
         self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
         self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", sends.store_bounded)
         self._settles: Lane[Settle, Settled] = Lane("settle", partial(settles.settle, self._links["settle"]))
-        self.directory = Directory(self._links["notify"])
+        self.directory = Directory(self._links["find"], self._links["names"])
         self.claims = Claims(self._links["claim"], self.clock, self.identifiers, self.give_back)
         self.wakeups = Wakeups(
             self._links["notify"],

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 import asyncpg
 import structlog
 
+from service.errors import Unavailable
 from service.store.connections import LOST, Link, connect, settle_down
 from service.telemetry import LISTENER_UP
 
@@ -43,6 +44,7 @@ class Wakeups:
         self._peers: dict[str, float] = {}
         self._pending_ready: dict[int, None] = {}
         self._pending_changed: dict[int, None] = {}
+        self._heartbeat_due = True
         self._stir = asyncio.Event()
         self._heard_self = time.monotonic()
         self._lost = asyncio.Event()
@@ -66,7 +68,7 @@ class Wakeups:
 
     def ready(self, queue_ids: Iterable[int]) -> None:
         """Tell others that messages of these queues have become visible, or will soon."""
-        if self._has_peers():
+        if self._peers:
             self._pending_ready |= dict.fromkeys(queue_ids)
             self._stir.set()
 
@@ -76,14 +78,15 @@ class Wakeups:
         self._pending_changed[queue_id] = None
         self._stir.set()
 
-    def _has_peers(self) -> bool:
-        return bool(self._peers)
-
     async def _tell(self) -> None:
         while True:
             await self._stir.wait()
             self._stir.clear()
-            await self._notify([*self._payloads("r", self._pending_ready), *self._payloads("c", self._pending_changed)])
+            payloads = [*self._payloads("r", self._pending_ready), *self._payloads("c", self._pending_changed)]
+            if self._heartbeat_due:
+                payloads.append(f"h {self._me}")
+                self._heartbeat_due = False
+            await self._notify(payloads)
             await asyncio.sleep(_DEBOUNCE_SECONDS)
 
     def _payloads(self, kind: str, pending: dict[int, None]) -> list[str]:
@@ -101,13 +104,15 @@ class Wakeups:
         return payloads
 
     async def _notify(self, payloads: list[str]) -> None:
-        with contextlib.suppress(Exception):
+        """Send a hint; one that is lost costs the others a second."""
+        with contextlib.suppress(Unavailable):
             await self._link.fetch(_NOTIFY, CHANNEL, payloads)
 
     async def _beat(self) -> None:
         """Say that we live; notice when we do not hear it."""
         while True:
-            await self._notify([f"h {self._me}"])
+            self._heartbeat_due = True
+            self._stir.set()
             now = time.monotonic()
             self._peers = {peer: at for peer, at in self._peers.items() if now - at < 3.5 * HEARTBEAT_SECONDS}
             if now - self._heard_self > DEAF_SECONDS:

@@ -5,3 +5,6 @@ select
     q.max_message_bytes, q.max_length, q.paused, q.created_at, q.updated_at
 from unnest($1::bigint[], $2::text[]) with ordinality as a (project_id, name, ord)
 join queue as q on q.project_id = a.project_id and q.name = a.name collate "C";
+
+-- name: names
+select id, name from queue where id = any($1::bigint[]);

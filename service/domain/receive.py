@@ -1,0 +1,76 @@
+"""Receiving: lease what is there, or wait in the queue's line until something is."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Protocol
+
+from service.model import Queue
+from service.store.claims import Ask, Claimed
+from service.store.sends import StaleQueue
+from service.store.store import Store
+
+
+class Client(Protocol):
+    """Who asks, as far as one may leave while waiting."""
+
+    def left(self) -> Awaitable[None]:
+        """Return when the client has gone."""
+
+    def has_left(self) -> bool:
+        """Tell whether the client has gone."""
+
+
+async def receive(
+    store: Store,
+    project_id: int,
+    queue_name: str,
+    client: Client,
+    *,
+    max_messages: int,
+    wait: float,
+    visibility_timeout: timedelta | None,
+) -> Claimed | None:
+    """Lease up to so many messages, waiting up to `wait` seconds for the first. None: nothing came.
+
+    A client that has left by the time there is an answer gets nothing, and nothing stays leased for it.
+    Raises NotFound, also when the queue is deleted meanwhile, and Unavailable.
+    """
+    queue = store.directory.known(project_id, queue_name) or await store.directory.find(project_id, queue_name)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    while True:
+        timeout = queue.config.visibility_timeout if visibility_timeout is None else visibility_timeout
+        ask = store.claims.ask(queue, max_messages, timeout, patient=wait > 0)
+        try:
+            claimed = await _answer(store, queue, ask, client, deadline - loop.time())
+        except StaleQueue:
+            queue = await store.directory.find(project_id, queue_name)
+            continue
+        if claimed is not None and client.has_left():
+            await store.give_back(claimed)
+            return None
+        return claimed
+
+
+async def _answer(store: Store, queue: Queue, ask: Ask, client: Client, seconds: float) -> Claimed | None:
+    """Wait for the answer; leave the line when the client or the time has gone."""
+    try:
+        if ask.patient:
+            await _first_of(ask.answer, client, seconds)
+            store.claims.leave(queue, ask)
+        return await ask.answer
+    except asyncio.CancelledError:
+        store.claims.leave(queue, ask)
+        if ask.answer.done() and not ask.answer.cancelled() and (claimed := ask.answer.result()) is not None:
+            await asyncio.shield(store.give_back(claimed))
+        raise
+
+
+async def _first_of(answer: "asyncio.Future[Claimed | None]", client: Client, seconds: float) -> None:
+    """Return at the answer, when the client leaves, or after so many seconds."""
+    left = asyncio.ensure_future(client.left())
+    try:
+        await asyncio.wait((answer, left), timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        left.cancel()

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, statements, lanes, lines, wake-ups. Nothing above knows SQL."""
