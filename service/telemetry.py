@@ -1,11 +1,81 @@
-"""What the service counts."""
+"""What the process counts, in Prometheus' terms. Every label has few values: a queue's or project's name is never one.
 
-from prometheus_client import Gauge, Histogram
+With PROMETHEUS_MULTIPROC_DIR set before the start, the processes of a node count into files of that folder, and any of
+them shows the sum.
+"""
 
-LANE_BATCH = Histogram(
-    "restante_lane_batch",
-    "Callers that shared one statement.",
-    ["lane"],
-    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000),
+import os
+from functools import cache
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+MESSAGES_SENT = Counter("restante_messages_sent", "Messages stored by send, batch and raw.")
+MESSAGES_RECEIVED = Counter("restante_messages_received", "Messages given to a consumer, first time or again.")
+MESSAGES_REDELIVERED = Counter("restante_messages_redelivered", "Messages given to a consumer that was not the first.")
+MESSAGES_SETTLED = Counter(
+    "restante_messages_settled", "Receipts that were settled: delete, release, reject or extend.", ["action"]
 )
-LISTENER_UP = Gauge("restante_listener_up", "1 while this process hears the wake-ups of the others.")
+MESSAGES_EXPIRED = Counter("restante_messages_expired", "Messages dropped because their retention or ttl was over.")
+LEASES_EXPIRED = Counter("restante_lease_expired", "Leases that ended without a delete, release or reject.")
+
+PARKED_RECEIVES = Gauge("restante_parked_receives", "Receives that wait for a message.", multiprocess_mode="livesum")
+LISTENER_UP = Gauge(
+    "restante_listener_up",
+    "1 while the process hears other processes' wake-ups; the least of all processes.",
+    multiprocess_mode="livemin",
+)
+
+LANE_BATCH = Histogram("restante_lane_batch_size", "Requests that shared one statement.", ["lane"], buckets=_SIZES)
+DATABASE_ERRORS = Counter(
+    "restante_database_errors",
+    "Failed statements: lost (server or connection), repeated (deadlock and such).",
+    ["kind"],
+)
+OLDEST_TRANSACTION_AGE = Gauge(
+    "restante_oldest_transaction_age_seconds",
+    "Age of the oldest open transaction in the database, read at each scrape. A high one keeps dead rows from going.",
+    multiprocess_mode="mostrecent",
+)
+
+HTTP_REQUESTS = Counter(
+    "restante_http_requests", "Answered requests by route template and class of status.", ["method", "route", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "restante_http_request_duration_seconds",
+    "From the request's head to the end of its answer, long polls' waits included.",
+    ["method", "route"],
+    buckets=_SECONDS,
+)
+
+CHORE_ROUNDS = Counter("restante_chore_rounds", "Rounds of the background chores.", ["chore", "outcome"])
+MESSAGES_REMOVED = Counter(
+    "restante_messages_removed", "Messages of purged and deleted queues removed in the background."
+)
+
+
+@cache
+def _request_metrics(method: str, route: str, status_class: int) -> tuple[Counter, Histogram]:
+    """Return the two series of a kind of request; looking them up by labels costs more than counting."""
+    return HTTP_REQUESTS.labels(method, route, f"{status_class}xx"), HTTP_SECONDS.labels(method, route)
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count an answered request. `route` is a template such as /v1/queues/{queue}, never the path that was asked."""
+    requests, durations = _request_metrics(method, route, status // 100)
+    requests.inc()
+    durations.observe(seconds)
+
+
+def exposition() -> bytes:
+    """Return all counts in Prometheus' text format: the sum of the processes, where they share a folder."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

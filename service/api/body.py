@@ -1,0 +1,121 @@
+"""Reading a request's body: its encoding, its size, the time it may take."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Generator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from starlette.types import Message, Receive
+
+from service.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from service.model import MAX_REQUEST_BYTES
+
+READ_SECONDS = 30.0
+DRAIN_SECONDS = 5.0
+DRAIN_BYTES = 16 * 1024 * 1024
+
+
+async def read_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive, limit: int = MAX_REQUEST_BYTES) -> bytes:
+    """Return the whole body of a request.
+
+    Raises:
+        PayloadTooLarge: over the limit; as soon as that is known, so there may be more to come (see `drain`).
+        UnsupportedMediaType: it is compressed.
+        MalformedRequest: it does not arrive in time, or breaks off.
+    """
+    for name, value in headers:
+        if name == b"content-length":
+            _refuse_length(value, limit)
+        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise UnsupportedMediaType("Compressed request bodies are not read. Send it without Content-Encoding.")
+    step = _Step(receive)
+    message = step.result
+    if message is None:
+        async with _deadline():
+            message = await step
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return _within(message.get("body", b""), limit)
+    return await _read_rest(message, receive, limit)
+
+
+def _refuse_length(value: bytes, limit: int) -> None:
+    """Refuse by the size that the client announces, before it is sent."""
+    if value.isdigit() and (len(value) > 18 or int(value) > limit):
+        raise too_large(value.decode("ascii"), limit)
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise too_large(len(body), limit)
+    return body
+
+
+def too_large(size: int | str, limit: int) -> PayloadTooLarge:
+    """Return the problem of a request over its limit. What is left of it is not going to be read as a request."""
+    return PayloadTooLarge(
+        f"A request may have at most {limit} bytes, this one has {size}. Send less at a time.",
+        headers={"Connection": "close"},
+    )
+
+
+async def _read_rest(message: Message, receive: Receive, limit: int) -> bytes:
+    """Read a body that comes in parts, the first of which is here."""
+    parts, size = [], 0
+    async with _deadline():
+        while True:
+            if message["type"] == "http.disconnect":
+                raise MalformedRequest("The request broke off before the end of its body.")
+            part = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise too_large(f"more than {limit}", limit)
+            if not message.get("more_body"):
+                return b"".join(parts)
+            message = await receive()
+
+
+@asynccontextmanager
+async def _deadline() -> AsyncIterator[None]:
+    """Give a slow sender so much time and no more; afterwards the request counts as broken."""
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            yield
+    except TimeoutError:
+        detail = f"The body did not arrive within {READ_SECONDS:.0f} seconds. Send the request again."
+        raise MalformedRequest(detail, headers={"Connection": "close"}) from None
+
+
+class _Step:
+    """The first step of `receive()`, taken at once: `result` is there if it did not have to wait.
+
+    Most bodies have arrived with the head. Arming a deadline for them would cost more than reading them.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.result: Message | None = None
+        self._rest = receive().__await__()
+        try:
+            self._first = next(self._rest)
+        except StopIteration as stop:
+            self.result = stop.value
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        yield self._first
+        return (yield from self._rest)  # type: ignore[misc]
+
+
+async def drain(receive: Receive) -> None:
+    """Read and throw away what a refused client still sends, so that it gets round to reading the answer.
+
+    To be called when the answer was handed over with more_body=True and `Connection: close`.
+    """
+    ends, size = time.monotonic() + DRAIN_SECONDS, 0
+    with suppress(TimeoutError):
+        while size < DRAIN_BYTES:
+            async with asyncio.timeout(ends - time.monotonic()):
+                message = await receive()
+            if message["type"] == "http.disconnect" or not message.get("more_body"):
+                return
+            size += len(message.get("body", b""))
