@@ -120,7 +120,7 @@ class _Look:
     budget: int
 
 
-type GiveBack = Callable[[Claimed], Awaitable[None]]
+GiveBack = Callable[[Claimed], Awaitable[None]]
 
 
 class Claims:

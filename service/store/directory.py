@@ -19,7 +19,7 @@ _FIND = STATEMENTS["queues.find"]
 _NAMES = STATEMENTS["queues.names"]
 _REMEMBERED = 50_000
 
-type QueueName = tuple[int, str]
+QueueName = tuple[int, str]
 
 
 class Directory:

@@ -19,7 +19,7 @@ _VERSION_7 = 0x7000
 _VARIANT = 1 << 63
 _LEASE_RANDOM_BITS = 20
 
-type MessageId = UUID
+MessageId = UUID
 
 
 def random_number() -> int:

@@ -7,7 +7,7 @@ idle lane answers a single caller in one statement's time, a busy one takes ever
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import asyncpg
 import structlog
@@ -18,17 +18,20 @@ from service.telemetry import LANE_BATCH
 
 _log = structlog.get_logger()
 
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
 MAX_ITEMS = 1000
 MAX_BYTES = 1024 * 1024
 
-type Run[Item, Outcome] = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Problem]]]
+Run = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Problem]]]
 
 
 def _weightless(_item: Any) -> int:
     return 0
 
 
-class Lane[Item, Outcome]:
+class Lane(Generic[Item, Outcome]):
     """A queue of items and one worker that runs as many of them at once as one statement may take.
 
     `run` gets items in the order they came and returns one outcome for each, or a problem for the one it belongs to. When
@@ -105,7 +108,7 @@ class Lane[Item, Outcome]:
             _settle(future, outcome)
 
 
-def _settle[Outcome](future: asyncio.Future[Outcome], outcome: Outcome | Problem) -> None:
+def _settle(future: asyncio.Future[Outcome], outcome: Outcome | Problem) -> None:
     """Give a caller its outcome, unless it has gone."""
     if future.done():
         return

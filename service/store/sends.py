@@ -31,8 +31,8 @@ class Parcel:
     drafts: list[Draft]
 
 
-type VisibleAt = list[datetime]
-type StoreParcels = Callable[[Link, Sequence[Parcel]], Awaitable[list[VisibleAt | Problem]]]
+VisibleAt = list[datetime]
+StoreParcels = Callable[[Link, Sequence[Parcel]], Awaitable[list[VisibleAt | Problem]]]
 
 
 async def store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:

@@ -49,7 +49,7 @@ class Settle:
 
 
 # When the message becomes visible again, or None for a repeat and for a message that is gone.
-type Settled = datetime | None
+Settled = datetime | None
 
 in_lock_order = attrgetter("target")
 

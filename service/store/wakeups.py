@@ -28,7 +28,7 @@ _DEBOUNCE_SECONDS = 0.003
 _PAYLOAD_BYTES = 7900
 _NOTIFY = "select pg_notify($1, payload) from unnest($2::text[]) as payload"
 
-type Heard = Callable[[int], None]
+Heard = Callable[[int], None]
 
 
 class Wakeups:

@@ -1,0 +1,84 @@
+"""API keys in the database."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ARRAY, LargeBinary, Row, any_, bindparam, delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model import Key, Scope
+from service.store.tables import api_key, project
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key that exists, with what is needed to let its holder in. It may have expired: compare with `now`."""
+
+    key: Key
+    project_name: str
+    secret_hash: bytes
+    now: datetime
+
+
+_FIND = (
+    select(api_key, project.c.name.label("project_name"), func.clock_timestamp().label("now"))
+    .join(project, project.c.id == api_key.c.project_id)
+    .where(api_key.c.secret_hash == any_(bindparam("hashes", type_=ARRAY(LargeBinary))))
+)
+
+
+async def find(connection: AsyncConnection, hashes: Sequence[bytes]) -> dict[bytes, FoundKey]:
+    """Return the keys whose secrets have these SHA-256 hashes."""
+    rows = await connection.execute(_FIND, {"hashes": list(hashes)})
+    return {row.secret_hash: FoundKey(_key(row), row.project_name, row.secret_hash, row.now) for row in rows}
+
+
+async def create(connection: AsyncConnection, key: Key, secret_hash: bytes) -> Key:
+    """Store a key; `created_at` is the database's."""
+    row = (
+        await connection.execute(
+            insert(api_key)
+            .values(
+                id=key.id,
+                project_id=key.project_id,
+                name=key.name,
+                secret_hash=secret_hash,
+                scopes=sorted(key.scopes),
+                queues=list(key.queues),
+                expires_at=key.expires_at,
+                created_at=func.clock_timestamp(),
+            )
+            .returning(api_key)
+        )
+    ).one()
+    return _key(row)
+
+
+async def listed(connection: AsyncConnection, project_id: int, after: UUID | None, limit: int) -> list[Key]:
+    """Return a project's keys in the order of their ids, which are random."""
+    statement = select(api_key).where(api_key.c.project_id == project_id)
+    if after is not None:
+        statement = statement.where(api_key.c.id > after)
+    rows = await connection.execute(statement.order_by(api_key.c.id).limit(limit))
+    return [_key(row) for row in rows]
+
+
+async def remove(connection: AsyncConnection, project_id: int, key_id: UUID) -> bool:
+    """Delete a key of this project; False when there is none."""
+    statement = delete(api_key).where(api_key.c.project_id == project_id, api_key.c.id == key_id)
+    return (await connection.execute(statement)).rowcount > 0
+
+
+def _key(row: Row[tuple[object, ...]]) -> Key:
+    return Key(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        scopes=frozenset(Scope(scope) for scope in row.scopes),
+        queues=tuple(row.queues),
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+    )

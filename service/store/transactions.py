@@ -1,0 +1,86 @@
+"""One transaction of what is rare, on the pool: bounded in time, finished even when nobody waits for it any more."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.errors import Unavailable
+from service.store.connections import AGAIN, LOST
+from service.telemetry import DATABASE_ERRORS
+
+_log = structlog.get_logger()
+
+# Under the five seconds in which every request is answered. The server's own limits end the statement soon after.
+DEADLINE_SECONDS = 4.7
+
+T = TypeVar("T")
+Work = Callable[[AsyncConnection], Awaitable[T]]
+
+# Whoever asked may be gone; a statement that is cancelled halfway would keep its connection and locks on the server.
+_running: set[asyncio.Task[Any]] = set()
+
+
+async def transaction(engine: AsyncEngine, work: Work[T]) -> T:
+    """Run `work` in a transaction and commit; once more from the beginning when the database asks for that.
+
+    Raises:
+        Unavailable: the database is out of reach or too slow: done or not, nobody knows.
+    """
+    task = asyncio.get_running_loop().create_task(_attempts(engine, work))
+    _running.add(task)
+    task.add_done_callback(_let_go)
+    done, _ = await asyncio.wait({task}, timeout=DEADLINE_SECONDS)
+    if not done:
+        raise Unavailable
+    return task.result()
+
+
+def _let_go(task: asyncio.Task[Any]) -> None:
+    """Forget a task that has ended; its error was seen by whoever waited, or concerns nobody."""
+    _running.discard(task)
+    if not task.cancelled():
+        task.exception()
+
+
+async def _attempts(engine: AsyncEngine, work: Work[T]) -> T:
+    try:
+        return await _attempt(engine, work)
+    except DBAPIError as error:
+        if not isinstance(cause(error), AGAIN):
+            raise
+        DATABASE_ERRORS.labels("repeated").inc()
+    try:
+        return await _attempt(engine, work)
+    except DBAPIError as error:
+        if isinstance(cause(error), AGAIN):
+            raise Unavailable from error
+        raise
+
+
+async def _attempt(engine: AsyncEngine, work: Work[T]) -> T:
+    try:
+        async with engine.begin() as connection:
+            return await work(connection)
+    except (*LOST, PoolTimeout, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and not isinstance(cause(error), LOST):
+            raise
+        DATABASE_ERRORS.labels("lost").inc()
+        _log.warning("database_unavailable", error=f"{type(error).__name__}: {error}")
+        raise Unavailable from error
+
+
+def cause(error: DBAPIError) -> BaseException:
+    """Return the driver's own error behind SQLAlchemy's."""
+    return (error.orig.__cause__ if error.orig is not None else None) or error
+
+
+def broken_rule(error: DBAPIError) -> str | None:
+    """Return the name of the constraint that a statement would have broken, if that is what went wrong."""
+    found = cause(error)
+    return found.constraint_name if isinstance(found, asyncpg.IntegrityConstraintViolationError) else None
