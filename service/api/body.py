@@ -103,7 +103,7 @@ class _Step:
 
     def __await__(self) -> Generator[Any, Any, Message]:
         yield self._first
-        return (yield from self._rest)  # type: ignore[misc]
+        return (yield from self._rest)
 
 
 async def drain(receive: Receive) -> None:

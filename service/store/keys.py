@@ -1,8 +1,10 @@
 """API keys in the database."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, LargeBinary, Row, any_, bindparam, delete, func, insert, select
@@ -14,12 +16,22 @@ from service.store.tables import api_key, project
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A key that exists, with what is needed to let its holder in. It may have expired: compare with `now`."""
+    """A key that exists, with what is needed to let its holder in."""
 
     key: Key
     project_name: str
     secret_hash: bytes
     now: datetime
+
+    @property
+    def seconds_left(self) -> float:
+        """Return the seconds until it expires, infinite when it never does."""
+        return (self.key.expires_at - self.now).total_seconds() if self.key.expires_at else inf
+
+    @property
+    def expired(self) -> bool:
+        """Tell whether it no longer opens anything."""
+        return self.seconds_left <= 0
 
 
 _FIND = (
@@ -29,7 +41,7 @@ _FIND = (
 )
 
 
-async def find(connection: AsyncConnection, hashes: Sequence[bytes]) -> dict[bytes, FoundKey]:
+async def find(connection: AsyncConnection, hashes: Iterable[bytes]) -> dict[bytes, FoundKey]:
     """Return the keys whose secrets have these SHA-256 hashes."""
     rows = await connection.execute(_FIND, {"hashes": list(hashes)})
     return {row.secret_hash: FoundKey(_key(row), row.project_name, row.secret_hash, row.now) for row in rows}
@@ -71,7 +83,7 @@ async def remove(connection: AsyncConnection, project_id: int, key_id: UUID) -> 
     return (await connection.execute(statement)).rowcount > 0
 
 
-def _key(row: Row[tuple[object, ...]]) -> Key:
+def _key(row: Row[*tuple[Any, ...]]) -> Key:
     return Key(
         id=row.id,
         project_id=row.project_id,

@@ -1,14 +1,15 @@
 """Projects in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Project
 from service.store.identifiers import random_number
-from service.store.tables import project, queue, retired_queue
+from service.store.tables import project
 
 _COLUMNS = (project.c.id, project.c.name, project.c.created_at, project.c.updated_at)
 _NOW = func.clock_timestamp()
@@ -21,14 +22,24 @@ async def find(connection: AsyncConnection, name: str, *, lock: bool = False) ->
     return _project(row) if row else None
 
 
+async def ids(connection: AsyncConnection, names: Iterable[str]) -> dict[str, int]:
+    """Return the ids of the projects of these names."""
+    rows = await connection.execute(select(project.c.name, project.c.id).where(project.c.name.in_(list(names))))
+    return {row.name: row.id for row in rows}
+
+
 async def create(connection: AsyncConnection, name: str) -> Project | None:
     """Make a project; None when there is one of this name."""
-    row = (
-        await connection.execute(
-            upsert(project)
-            .values(id=random_number(), name=name, created_at=_NOW, updated_at=_NOW)
-            .on_conflict_do_nothing(index_elements=[project.c.name])
-            .returning(*_COLUMNS)
-        )
-    ).first()
+    statement = upsert(project).values(id=random_number(), name=name, created_at=_NOW, updated_at=_NOW)
+    statement = statement.on_conflict_do_nothing(index_elements=[project.c.name])
+    row = (await connection.execute(statement.returning(*_COLUMNS))).first()
     return _project(row) if row else None
+
+
+async def ensure(connection: AsyncConnection, name: str) -> Project | None:
+    """Return the project of this name, made if it was not there."""
+    return await create(connection, name) or await find(connection, name)
+
+
+def _project(row: Row[*tuple[Any, ...]]) -> Project:
+    return Project(id=row.id, name=row.name, created_at=row.created_at, updated_at=row.updated_at)
