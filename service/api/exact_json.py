@@ -22,7 +22,6 @@ _MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `\$(?P<path>.*)`)?\Z", re.DOTALL
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]")
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _STEP_OF = {ord("["): 1, ord("]"): -1}
@@ -69,7 +68,9 @@ def is_json(data: bytes) -> bool:
 
 def check_depth(text: str) -> None:
     """Raise InvalidRequest when the text nests deeper than MAX_DEPTH."""
-    brackets = _STRING.sub("", text).encode().translate(_ONE_KIND, _NO_BRACKET)
+    # Without escapes, every second piece between quotes is outside the strings.
+    outside = text.replace("\\\\", "").replace('\\"', "").split('"')[::2]
+    brackets = "".join(outside).encode().translate(_ONE_KIND, _NO_BRACKET)
     depth = 0
     for start in range(0, len(brackets), _STRETCH):
         stretch = brackets[start : start + _STRETCH]

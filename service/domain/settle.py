@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.domain.receipts import ReceiptSeal
 from service.errors import Forbidden, Problem
 from service.model import Action, Caller
-from service.store.settles import Settle, receipt_not_found
+from service.store.receipts import receipt_not_found
+from service.store.settles import Settle
 from service.store.store import Store
 
 NOTHING = timedelta(0)
@@ -24,30 +24,28 @@ class Order:
     counted: bool = True
 
 
-async def settle(store: Store, seal: ReceiptSeal, caller: Caller, order: Order) -> datetime | None:
+async def settle(store: Store, caller: Caller, order: Order) -> datetime | None:
     """Do what one order says; return when the message is visible again, if it is.
 
     Raises NotFound, LeaseLost, Forbidden, Unavailable.
     """
-    return await store.settle_one(await _open(store, seal, caller, order))
+    return await store.settle_one(await _open(store, caller, order))
 
 
-async def settle_all(
-    store: Store, seal: ReceiptSeal, caller: Caller, orders: Sequence[Order]
-) -> list[datetime | None | Problem]:
+async def settle_all(store: Store, caller: Caller, orders: Sequence[Order]) -> list[datetime | None | Problem]:
     """Do what each order says, in the order given; one outcome for each."""
     opened: list[Settle | Problem] = []
     for order in orders:
         try:
-            opened.append(await _open(store, seal, caller, order))
+            opened.append(await _open(store, caller, order))
         except Problem as problem:
             opened.append(problem)
     outcomes = iter(await store.settle([item for item in opened if isinstance(item, Settle)]))
     return [next(outcomes) if isinstance(item, Settle) else item for item in opened]
 
 
-async def _open(store: Store, seal: ReceiptSeal, caller: Caller, order: Order) -> Settle:
-    receipt = seal.open(caller.project_id, order.receipt)
+async def _open(store: Store, caller: Caller, order: Order) -> Settle:
+    receipt = store.receipts.open(caller.project_id, order.receipt)
     if caller.queues != ("*",):
         await _check_pattern(store, caller, receipt.queue_id)
     return Settle(receipt.queue_id, receipt.message_id, receipt.lease, order.action, order.until, order.error, order.counted)

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from service.errors import LeaseLost, NotFound, Problem
-from service.model import Action, Receipt
+from service.errors import LeaseLost, Problem
+from service.model import Action
 from service.store.connections import Link
+from service.store.receipts import receipt_not_found
 from service.store.statements import STATEMENTS
 
 _DELETE = STATEMENTS["receipts.delete"]
@@ -52,11 +52,6 @@ class Settle:
 Settled = datetime | None
 
 in_lock_order = attrgetter("target")
-
-
-def settle_of(receipt: Receipt, action: Action, **options: Any) -> Settle:
-    """Return what is to be done with a receipt's lease."""
-    return Settle(receipt.queue_id, receipt.message_id, receipt.lease, action, **options)
 
 
 async def settle(link: Link, settles: Sequence[Settle]) -> list[Settled | Problem]:
@@ -140,8 +135,3 @@ def _recalled(item: Settle, row: asyncpg.Record) -> Settled | Problem:
     if row["action"] != item.action or row["given_again"]:
         return LeaseLost()
     return None
-
-
-def receipt_not_found() -> NotFound:
-    """Return the one answer for everything that is not a receipt of this project."""
-    return NotFound("receipt", "This is not a receipt of this project, or its queue is gone. Use one from a receive.")

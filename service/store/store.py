@@ -14,6 +14,7 @@ from service.store.connections import Link, create_engine
 from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
+from service.store.receipts import ReceiptSeal
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Settle, Settled
 from service.store.wakeups import Wakeups
@@ -32,6 +33,7 @@ class Store:
         self.engine = create_engine(deployment.database_url, pooled=direct != deployment.database_url)
         self.clock = DatabaseClock()
         self.identifiers = Identifiers(self.clock)
+        self.receipts = ReceiptSeal(deployment.secret_key)
         self._links = {
             name: Link(direct, f"restante-{name}") for name in ("send", "send-bounded", "claim", "settle", "find", "names", "notify")
         }

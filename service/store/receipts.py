@@ -8,8 +8,8 @@ from binascii import Error as NotBase64
 
 from asyncpg.pgproto.pgproto import UUID as FastUUID  # noqa: N811 - what asyncpg reads and writes without conversion
 
+from service.errors import NotFound
 from service.model import Receipt
-from service.store.settles import receipt_not_found
 
 _LEASE = struct.Struct(">Q16sQ")
 _PROJECT = struct.Struct(">Q")
@@ -43,3 +43,8 @@ class ReceiptSeal:
 
     def _mac(self, project_id: int, payload: bytes) -> bytes:
         return hashlib.blake2b(_PROJECT.pack(project_id) + payload, key=self._key, digest_size=_MAC_BYTES).digest()
+
+
+def receipt_not_found() -> NotFound:
+    """Return the one answer for everything that is not a receipt of this project."""
+    return NotFound("receipt", "This is not a receipt of this project, or its queue is gone. Use one from a receive.")
