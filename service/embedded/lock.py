@@ -1,0 +1,64 @@
+"""Who runs on a data folder: a lock of the kernel, which ends with its process however that ends."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from service.embedded.failure import CannotStart
+
+_FILE = "lock"
+
+
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Be the one that runs on this folder.
+
+    Raises:
+        CannotStart: another process is.
+    """
+    try:
+        descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        message = f"Cannot write in {folder} ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you may write in."
+        raise CannotStart(message) from error
+    try:
+        _lock(descriptor, folder)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder(folder: Path) -> int | None:
+    """Return the id of the process that runs on this folder, or None."""
+    try:
+        descriptor = os.open(folder / _FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _written(descriptor)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        message = (
+            f"Restante is already running on {folder} (pid {_written(descriptor) or 'unknown'}). "
+            "Stop that one first, or set RESTANTE_DATA_DIR to another folder."
+        )
+        raise CannotStart(message) from error
+
+
+def _written(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 20, 0).strip()
+    return int(text) if text.isdigit() else None

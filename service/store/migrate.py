@@ -1,0 +1,141 @@
+"""The schema's version: bring a database up to date, or tell how far it is."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from importlib import resources
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from service.store.connections import CONNECT_SECONDS
+
+# Any number, the same in every process: one of them migrates, the others wait for it.
+_LOCK = 7_236_837_012_837_465
+_LOCK_SECONDS = 5
+_TRIES = 24
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+class SchemaMismatch(Exception):  # noqa: N818 - it says what is wrong
+    """The database's schema is not the one this version works with; the sentence is for the operator."""
+
+
+async def migrate(url: str) -> None:
+    """Bring the schema up to date. Any number of processes may do so at once.
+
+    Raises:
+        SchemaMismatch: the schema was made by a newer version, or something else keeps its tables locked.
+    """
+    if await current(url) == head():
+        return
+    for attempt in range(1, _TRIES + 1):
+        try:
+            await _within_transaction(url, lambda config: command.upgrade(config, "head"))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            if attempt == _TRIES:
+                message = "The migration cannot get its locks: end the transactions that hold Restante's tables, then try again."
+                raise SchemaMismatch(message) from error
+            # Meanwhile whoever queued up behind our request for a lock gets on with its work.
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+async def downgrade(url: str, revision: str) -> None:
+    """Take the schema back to an older version; `base` removes everything, data included."""
+    await _within_transaction(url, lambda config: command.downgrade(config, revision))
+
+
+async def current(url: str) -> str | None:
+    """Return the schema's revision, None in an empty database."""
+    async with _connection(url) as connection:
+        return await connection.run_sync(_current)
+
+
+async def check(url: str) -> None:
+    """Refuse to work with a schema that is not this version's.
+
+    Raises:
+        SchemaMismatch: with what to run.
+    """
+    found = await current(url)
+    _refuse_newer(found)
+    if found != head():
+        message = f"The schema is at revision {found or 'none'}, this version needs {head()}: run `restante migrate`."
+        raise SchemaMismatch(message)
+
+
+def head() -> str:
+    """Return the revision that this version works with."""
+    revision = _scripts().get_current_head()
+    assert revision is not None  # noqa: S101 - there is a first migration
+    return revision
+
+
+def _refuse_newer(found: str | None) -> None:
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if found is not None and found not in known:
+        message = (
+            f"The schema is at revision {found}, which this version of Restante does not know: a newer one has migrated it. "
+            "Run that version, or restore a backup made before its migration."
+        )
+        raise SchemaMismatch(message)
+
+
+async def _within_transaction(url: str, run: Callable[[Config], None]) -> None:
+    """Run an Alembic command with the schema to ourselves: all of it happens, or nothing."""
+    async with _connection(url) as connection, connection.begin():
+        await connection.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
+        await connection.execute(text("set local statement_timeout = 0"))
+        # Of the transaction, not the session: behind a pooler the session is somebody else's a moment later.
+        await connection.execute(text("select pg_advisory_xact_lock(:lock)").bindparams(lock=_LOCK))
+        await connection.run_sync(_run, run)
+
+
+def _run(connection: Connection, run: Callable[[Config], None]) -> None:
+    _refuse_newer(_current(connection))
+    run(_config(connection))
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    # A `%` in the path would be read as the start of a variable.
+    config.set_main_option("script_location", str(resources.files("migrations")).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+@contextlib.asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[AsyncConnection]:
+    """Open one connection. It prepares nothing by name, so it may go through a pooler."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        poolclass=NullPool,
+        async_creator=partial(asyncpg.connect, url, timeout=CONNECT_SECONDS, statement_cache_size=0),
+        connect_args={"prepared_statement_name_func": str, "prepared_statement_cache_size": 0},
+    )
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()

@@ -1,0 +1,106 @@
+"""What every test may ask for: a real PostgreSQL for the session, a fresh migrated database for the test."""
+
+import asyncio
+import itertools
+import os
+import threading
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from service import embedded
+from service.store.migrate import migrate
+
+_TEMPLATE = "migrated"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_environment() -> None:
+    """Keep the operator's environment out of the tests, and out of what they start."""
+    for name in [name for name in os.environ if name.startswith(("RESTANTE_", "PG"))]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Run async tests on the loop that the service runs on."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory, _no_environment: None) -> Iterator[str]:
+    """Start one embedded PostgreSQL for the session: the URL of its maintenance database."""
+    with embedded.running(tmp_path_factory.mktemp("postgres"), durable=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str) -> str:
+    """Migrate a database once, for the others to be copied from; nobody may be connected to it. Its name."""
+    in_postgres(postgres, f"create database {_TEMPLATE}")
+    apart(migrate(named(postgres, _TEMPLATE)))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database(postgres: str, template: str) -> Iterator[str]:
+    """Make a fresh, migrated database: its URL."""
+    name = f"test_{next(_numbers)}"
+    in_postgres(postgres, f"create database {name} template {template}")
+    yield named(postgres, name)
+    in_postgres(postgres, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def empty_database(postgres: str) -> Iterator[str]:
+    """Make a database with nothing in it: its URL."""
+    name = f"test_{next(_numbers)}"
+    in_postgres(postgres, f"create database {name}")
+    yield named(postgres, name)
+    in_postgres(postgres, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path) -> Path:
+    """Return a folder that does not exist yet, for an embedded database of the test's own."""
+    return tmp_path / "data"
+
+
+def named(url: str, database: str) -> str:
+    """Return the URL of another database on the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def in_postgres(url: str, statement: str) -> None:
+    """Run one statement on a connection of its own."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    apart(run())
+
+
+def apart(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run to the end on a loop and thread of its own, whatever loop the test uses."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(coroutine)
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that asked
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
