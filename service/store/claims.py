@@ -24,7 +24,7 @@ from service.store.identifiers import Identifiers
 from service.store.marks import Marks, Scan
 from service.store.sends import StaleQueue
 from service.store.statements import STATEMENTS
-from service.telemetry import LANE_BATCH
+from service.telemetry import LANE_BATCH, LEASES_EXPIRED, MESSAGES_RECEIVED, MESSAGES_REDELIVERED
 
 _log = structlog.get_logger()
 
@@ -138,7 +138,7 @@ class Claims:
         self._task: asyncio.Task[None] | None = None
         self._draining = False
         self._turn = 0
-        self._loop = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop
         self._batch_size = LANE_BATCH.labels(lane="claim")
 
     @property
@@ -148,6 +148,7 @@ class Claims:
 
     def open(self) -> None:
         """Start the worker."""
+        self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._work(), name="claims")
 
     async def close(self) -> None:
@@ -305,6 +306,7 @@ class Claims:
         taken: dict[int, list[asyncpg.Record]] = defaultdict(list)
         for row in islice(rows, len(looks), None):
             taken[row["ord"]].append(row)
+        _count(rows[len(looks) :])
         parked = []
         for info in islice(rows, len(looks)):
             look = looks[info["ord"] - 1]
@@ -363,6 +365,13 @@ class Claims:
         by_number = {line.queue.number: line for line in fresh}
         for row in await self._link.fetch(_DUE, list(by_number), _SOON):
             self._arm(by_number[row["number"]], self._clock.seconds_until(row["visible_at"]))
+
+
+def _count(rows: list[asyncpg.Record]) -> None:
+    if rows:
+        MESSAGES_RECEIVED.inc(len(rows))
+        MESSAGES_REDELIVERED.inc(sum(row["receive_count"] > 1 for row in rows))
+        LEASES_EXPIRED.inc(sum(row["current"] for row in rows))
 
 
 def _fill(rows: list[asyncpg.Record], start: int, wanted: int) -> int:

@@ -9,6 +9,7 @@ from service.errors import Problem, QueueFull
 from service.model import Draft, Queue
 from service.store.connections import Link
 from service.store.statements import STATEMENTS
+from service.telemetry import MESSAGES_SENT
 
 _SEND = STATEMENTS["messages.send"]
 _LOCK_LENGTH = STATEMENTS["messages.lock_length"]
@@ -39,6 +40,7 @@ async def store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Probl
     """Store the parcels; each answers when its messages become visible, or `StaleQueue`."""
     columns = zip(*(_columns(parcel.queue, draft) for parcel in parcels for draft in parcel.drafts), strict=True)
     rows = await link.fetch(_SEND, *map(list, columns))
+    MESSAGES_SENT.inc(len(rows))
     if len(rows) == sum(len(parcel.drafts) for parcel in parcels):
         # Nothing is missing: the rows come in the order in which they were given.
         stored = iter(rows)

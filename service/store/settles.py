@@ -13,11 +13,13 @@ from service.model import Action
 from service.store.connections import Link
 from service.store.receipts import receipt_not_found
 from service.store.statements import STATEMENTS
+from service.telemetry import MESSAGES_SETTLED
 
 _DELETE = STATEMENTS["receipts.delete"]
 _EXTEND = STATEMENTS["receipts.extend"]
 _RELEASE = STATEMENTS["receipts.release"]
 _RECALL = STATEMENTS["receipts.recall"]
+_DELETED, _RELEASED, _EXTENDED = (MESSAGES_SETTLED.labels(action=verb) for verb in ("delete", "release", "extend"))
 NOTHING = timedelta(0)
 
 
@@ -95,9 +97,11 @@ async def _attempt(link: Link, settles: list[Settle]) -> dict[Settle, Settled | 
     if gone:
         rows = await link.fetch(_DELETE, *_leases(gone), [int(item.action) for item in gone])
         done |= {gone[row["ord"] - 1]: None for row in rows}
+        _DELETED.inc(len(rows))
     if extended:
         rows = await link.fetch(_EXTEND, *_leases(extended), [item.until for item in extended])
         done |= _visible(extended, rows)
+        _EXTENDED.inc(len(rows))
     if released:
         rows = await link.fetch(
             _RELEASE,
@@ -108,6 +112,7 @@ async def _attempt(link: Link, settles: list[Settle]) -> dict[Settle, Settled | 
             [item.remember for item in released],
         )
         done |= _visible(released, rows)
+        _RELEASED.inc(len(rows))
     return done
 
 

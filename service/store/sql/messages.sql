@@ -43,16 +43,16 @@ with moment as materialized (
     ) with ordinality as a (number, version, mark, wanted, bytes, timeout, ord)
     left join queue on queue.number = a.number and queue.version = a.version
 ), place as materialized (
-    select ask.ord, ask.timeout, cut.ctid, cut.visible_at
+    select ask.ord, ask.timeout, cut.ctid, cut.visible_at, cut.lapsed
     from moment
     cross join ask
     cross join lateral (
-        select run.ctid, run.visible_at
+        select run.ctid, run.visible_at, run.lapsed
         from (
-            select ready.ctid, ready.visible_at,
+            select ready.ctid, ready.visible_at, ready.lapsed,
                 sum(ready.size) over (order by ready.visible_at, ready.id rows unbounded preceding) - ready.size as before
             from (
-                select m.ctid, m.visible_at, m.id, m.size
+                select m.ctid, m.visible_at, m.id, m.size, m.lease is not null as lapsed
                 from message as m
                 where m.queue_number = ask.number and m.urgency = 9
                     and m.visible_at between ask.mark and moment.upto
@@ -73,7 +73,7 @@ with moment as materialized (
         first_received_at = coalesce(m.first_received_at, moment.now)
     from moment, place
     where m.ctid = place.ctid
-    returning place.ord, place.visible_at as position, m.*
+    returning place.ord, place.visible_at as position, place.lapsed, m.*
 )
 select
     ask.ord, ask.current, null::timestamptz as position, moment.upto, moment.xid::text::bigint as xid,
@@ -94,7 +94,8 @@ from moment
 cross join ask
 union all
 select
-    ord, null, position, null, null, null, null,
+    -- In a message's row `current` tells that it had been leased before and that nobody settled it.
+    ord, lapsed, position, null, null, null, null,
     id, visible_at, first_received_at, receive_count, size, urgency, is_json,
     content_type, headers, message_group, last_error, traceparent, tracestate, body
 from taken;

@@ -1,0 +1,387 @@
+"""Sending and receiving over HTTP: requests in, answers out. What they mean is in `domain`."""
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import asyncpg
+import msgspec
+from msgspec import Meta, Struct
+
+from service import model
+from service.api.exact_json import decode, is_json, utf8
+from service.api.exchange import Answer, Exchange, json_answer, rfc3339
+from service.domain.receive import receive
+from service.domain.send import send
+from service.errors import FieldError, InvalidRequest, MalformedRequest, invalid
+from service.model import Draft
+from service.store.claims import Claimed
+from service.store.identifiers import sent_at
+from service.store.store import Store
+
+JSON_TYPE = "application/json"
+OCTETS = "application/octet-stream"
+
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
+_is_media_type = re.compile(r"[!#$&^_.+0-9A-Za-z-]+/[!#$&^_.+0-9A-Za-z-]+(?:[ \t]*;[ -~]*)?\Z").match
+_is_json_type = re.compile(r"application/json[ \t]*(?:;|\Z)|[^;]+/[^;]*\+json[ \t]*(?:;|\Z)", re.IGNORECASE).match
+_has_control = re.compile("[\x00-\x1f\x7f-\x9f]").search
+_is_traceparent = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,200})?\Z").match
+_is_tracestate = re.compile(rb"[ -~]{1,512}\Z").match
+_is_number = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z").match
+_wait_preference = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])", re.IGNORECASE).search
+
+
+class Message(Struct, forbid_unknown_fields=True):
+    """A message to send."""
+
+    body: Annotated[msgspec.Raw, Meta(description="Any JSON value; kept byte for byte.")] = msgspec.Raw(b"")
+    body_base64: Annotated[str | None, Meta(description="Instead of `body`: octets in base64 (RFC 4648).")] = None
+    content_type: Annotated[
+        str | None,
+        Meta(description="Beside `body` a JSON type, default application/json; else default application/octet-stream."),
+    ] = None
+    headers: Annotated[
+        dict[str, str] | None,
+        Meta(description="Up to 64 pairs. Names are tokens and come back in lower case; values have no control characters."),
+    ] = None
+    delay: Annotated[
+        float | None, Meta(description="Seconds until it becomes visible, 0 to 31536000; default: the queue's.")
+    ] = None
+    deliver_at: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None, Meta(description="Instead of `delay`: a time (RFC 3339); past: now.")
+    ] = None
+    ttl: Annotated[
+        float | None,
+        Meta(description="Seconds it is kept from when it first becomes visible, 1 to 31536000; default: the queue's retention."),
+    ] = None
+
+
+class Batch(Struct, forbid_unknown_fields=True):
+    """Messages that are stored wholly or not at all, in order."""
+
+    messages: Annotated[list[Message], Meta(description="1 to 1000 messages.")]
+
+
+class Sent(Struct):
+    """A message that was stored durably."""
+
+    id: Annotated[str, Meta(description="The message's id, unique in the project.")]
+    sent_at: datetime
+    visible_at: datetime
+    duplicate: bool
+
+
+class SentBatch(Struct):
+    """The batch's messages in the order given."""
+
+    messages: list[Sent]
+
+
+class Receive(Struct, forbid_unknown_fields=True):
+    """What to receive. An empty request body means all defaults."""
+
+    max_messages: Annotated[int | None, Meta(description="1 to 100, default 1.")] = None
+    wait: Annotated[float | None, Meta(description="Seconds to wait for the first message, 0 to 60, default 0.")] = None
+    visibility_timeout: Annotated[
+        float | None, Meta(description="Seconds that the lease lasts, 0 to 604800; default: the queue's.")
+    ] = None
+
+
+class Received(Struct):
+    """A leased message. Either `body` or `body_base64` is there; `last_error`, `traceparent`, `tracestate` if known."""
+
+    id: str
+    receipt: Annotated[str, Meta(description="Names the lease: all a consumer needs to settle.", max_length=200)]
+    content_type: str
+    headers: dict[str, str]
+    group: str | None
+    priority: int
+    receive_count: Annotated[int, Meta(description="1 on the first delivery.")]
+    sent_at: datetime
+    first_received_at: datetime
+    lease_expires_at: datetime
+    body: Any = None
+    body_base64: str | msgspec.UnsetType = msgspec.UNSET
+    last_error: str | msgspec.UnsetType = msgspec.UNSET
+    traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    tracestate: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class ReceivedMessages(Struct):
+    """What was leased; an empty list when nothing came in time."""
+
+    messages: list[Received]
+
+
+_message_decoder = msgspec.json.Decoder(Message)
+_batch_decoder = msgspec.json.Decoder(Batch)
+_receive_decoder = msgspec.json.Decoder(Receive)
+
+
+async def send_message(store: Store, exchange: Exchange) -> Answer:
+    """Store one message and answer once it is durable."""
+    message = decode(_message_decoder, exchange.body)
+    errors: list[FieldError] = []
+    draft = _draft(message, "", errors)
+    if errors:
+        raise InvalidRequest(errors)
+    _trace([draft], exchange.headers)
+    [visible_at] = await send(store, exchange.caller.project_id, exchange.name, [draft])
+    return json_answer(201, _sent(draft, visible_at))
+
+
+async def send_batch(store: Store, exchange: Exchange) -> Answer:
+    """Store up to 1000 messages, all or none, in order."""
+    messages = decode(_batch_decoder, exchange.body).messages
+    if not 1 <= len(messages) <= model.MAX_BATCH:
+        raise invalid("/messages", "out_of_range", f"A batch has 1 to {model.MAX_BATCH} messages, this one {len(messages)}.")
+    errors: list[FieldError] = []
+    drafts = [_draft(message, f"/messages/{position}", errors) for position, message in enumerate(messages)]
+    if errors:
+        raise InvalidRequest(errors)
+    _trace(drafts, exchange.headers)
+    visible_at = await send(store, exchange.caller.project_id, exchange.name, drafts, batch=True)
+    return json_answer(201, b'{"messages":[%b]}' % b",".join(map(_sent, drafts, visible_at)))
+
+
+async def send_raw(store: Store, exchange: Exchange) -> Answer:
+    """Store the request's body as it is; what else belongs to the message is in Restante-* headers."""
+    draft = _raw_draft(exchange.body, exchange.headers)
+    _trace([draft], exchange.headers)
+    [visible_at] = await send(store, exchange.caller.project_id, exchange.name, [draft])
+    return json_answer(201, _sent(draft, visible_at))
+
+
+async def receive_messages(store: Store, exchange: Exchange) -> Answer:
+    """Lease messages, waiting for the first one if asked to."""
+    request = decode(_receive_decoder, exchange.body) if exchange.body else _ANYTHING
+    preferred = _preferred_wait(exchange.headers) if request.wait is None else None
+    wait = request.wait if preferred is None else preferred
+    errors: list[FieldError] = []
+    max_messages = 1 if request.max_messages is None else request.max_messages
+    if not 1 <= max_messages <= model.MAX_RECEIVE:
+        errors.append(_out_of_range("/max_messages", f"1 to {model.MAX_RECEIVE} messages", max_messages))
+    waits = duration(wait, "/wait", errors, timedelta(0), model.MAX_WAIT) or timedelta(0)
+    timeout = duration(
+        request.visibility_timeout, "/visibility_timeout", errors, timedelta(0), model.MAX_VISIBILITY_TIMEOUT
+    )
+    if errors:
+        raise InvalidRequest(errors)
+    claimed = await receive(
+        store,
+        exchange.caller.project_id,
+        exchange.name,
+        exchange.client,
+        max_messages=max_messages,
+        wait=waits.total_seconds(),
+        visibility_timeout=timeout,
+    )
+    answer = json_answer(200, b'{"messages":[%b]}' % b",".join(_received(store, claimed)))
+    if preferred is not None:
+        answer.headers.append((b"preference-applied", b"wait=%d" % preferred))
+    return answer
+
+
+_ANYTHING = Receive()
+
+
+def duration(
+    seconds: float | None, pointer: str, errors: list[FieldError], least: timedelta, most: timedelta
+) -> timedelta | None:
+    """Return seconds as a duration in whole milliseconds; what is out of range becomes an error."""
+    if seconds is None:
+        return None
+    if not least.total_seconds() <= seconds <= most.total_seconds():
+        bounds = f"{least.total_seconds():g} to {most.total_seconds():.0f} seconds"
+        errors.append(_out_of_range(pointer, bounds, seconds))
+        return None
+    return timedelta(milliseconds=round(seconds * 1000))
+
+
+def _out_of_range(pointer: str, bounds: str, value: object) -> FieldError:
+    return FieldError(pointer, "out_of_range", f"Must be {bounds}; this is {value}.")
+
+
+def _draft(message: Message, pointer: str, errors: list[FieldError]) -> Draft:
+    """Return the message as it is going to be stored; what is wrong with it goes into `errors`."""
+    body = bytes(message.body)
+    if message.body_base64 is None and body:
+        draft = Draft(body, len(body))
+    else:
+        draft = _octets(message, body, pointer, errors)
+    if message.content_type is not None:
+        draft.content_type = _content_type(message.content_type, draft, pointer, errors)
+    if message.headers:
+        _put_headers(draft, message.headers.items(), f"{pointer}/headers", errors)
+    if message.delay is not None or message.deliver_at is not None:
+        _put_delay(draft, message, pointer, errors)
+    if message.ttl is not None:
+        draft.ttl = duration(message.ttl, f"{pointer}/ttl", errors, model.SECOND, model.MAX_RETENTION)
+    return draft
+
+
+def _octets(message: Message, body: bytes, pointer: str, errors: list[FieldError]) -> Draft:
+    """Return a draft of `body_base64`, which stands alone."""
+    octets = b""
+    if message.body_base64 is None:
+        errors.append(FieldError(f"{pointer}/body", "missing", "A message has a body: give `body` or `body_base64`."))
+    elif body:
+        errors.append(FieldError(f"{pointer}/body_base64", "conflict", "Give `body` or `body_base64`, not both."))
+    else:
+        try:
+            octets = b64decode(message.body_base64, validate=True)
+        except (NotBase64, ValueError):
+            errors.append(FieldError(f"{pointer}/body_base64", "invalid_base64", "This is not base64 (RFC 4648, section 4)."))
+    return Draft(octets, len(octets), is_json=False, content_type=OCTETS)
+
+
+def _content_type(content_type: str, draft: Draft, pointer: str, errors: list[FieldError]) -> str | None:
+    if len(content_type) > 256 or not _is_media_type(content_type):
+        errors.append(FieldError(f"{pointer}/content_type", "invalid_media_type", "Must be type/subtype, at most 256 characters."))
+    elif draft.is_json and not _is_json_type(content_type):
+        detail = "Beside `body` this must be a JSON type; send other types with `body_base64` or to /raw."
+        errors.append(FieldError(f"{pointer}/content_type", "not_json_type", detail))
+    return None if draft.is_json and content_type == JSON_TYPE else content_type
+
+
+def _put_headers(draft: Draft, pairs: Iterable[tuple[str, str]], pointer: str, errors: list[FieldError]) -> None:
+    headers = {}
+    for name, value in pairs:
+        if not _is_token(name):
+            errors.append(FieldError(pointer, "invalid_name", f"{name[:130]!r} is not a token of 1 to 128 characters."))
+        elif _has_control(value):
+            errors.append(FieldError(f"{pointer}/{name.replace('~', '~0')}", "control_character", "No control characters."))
+        headers[name.lower()] = value
+    if len(headers) > model.MAX_HEADERS:
+        errors.append(_out_of_range(pointer, f"at most {model.MAX_HEADERS} headers", len(headers)))
+    if headers:
+        draft.headers = msgspec.json.encode(headers)
+        draft.size += sum(len(name) + len(value.encode()) for name, value in headers.items())
+
+
+def _put_delay(draft: Draft, message: Message, pointer: str, errors: list[FieldError]) -> None:
+    if message.delay is not None and message.deliver_at is not None:
+        errors.append(FieldError(f"{pointer}/deliver_at", "conflict", "Give `delay` or `deliver_at`, not both."))
+    draft.delay = duration(message.delay, f"{pointer}/delay", errors, timedelta(0), model.MAX_DELAY)
+    draft.deliver_at = message.deliver_at
+    if draft.deliver_at is not None and draft.deliver_at > datetime.now(draft.deliver_at.tzinfo) + model.MAX_DELAY + model.DAY:
+        errors.append(_out_of_range(f"{pointer}/deliver_at", "at most 365 days ahead", rfc3339(draft.deliver_at)))
+
+
+def _raw_draft(body: bytes, headers: dict[bytes, bytes]) -> Draft:
+    """Return the draft of a raw body, which is received as JSON when its type says so and it is."""
+    errors: list[FieldError] = []
+    draft = Draft(body, len(body), is_json=False, content_type=OCTETS)
+    if b"content-type" in headers:
+        content_type = headers[b"content-type"].decode("latin-1").strip()
+        draft.is_json = _is_json_type(content_type) is not None and is_json(body)
+        draft.content_type = _content_type(content_type, draft, "/header", errors)
+    pairs = []
+    for name, value in headers.items():
+        if not name.startswith(b"restante-") or name == b"restante-project":
+            continue
+        text = _header_text(name, value)
+        if name.startswith(b"restante-header-"):
+            pairs.append((name.removeprefix(b"restante-header-").decode("latin-1"), text))
+        elif name == b"restante-delay":
+            draft.delay = _header_duration(name, text, errors, timedelta(0), model.MAX_DELAY)
+        elif name == b"restante-ttl":
+            draft.ttl = _header_duration(name, text, errors, model.SECOND, model.MAX_RETENTION)
+        else:
+            errors.append(FieldError(_header_pointer(name), "unknown_field", "There is no such Restante header."))
+    if pairs:
+        _put_headers(draft, pairs, "/header", errors)
+    if errors:
+        raise InvalidRequest(errors)
+    return draft
+
+
+def _header_pointer(name: bytes) -> str:
+    return f"/header/{name.decode('latin-1')}"
+
+
+def _header_text(name: bytes, value: bytes) -> str:
+    try:
+        return utf8(value)
+    except MalformedRequest:
+        raise invalid(_header_pointer(name), "invalid_text", "The header's value is not UTF-8.") from None
+
+
+def _header_duration(
+    name: bytes, text: str, errors: list[FieldError], least: timedelta, most: timedelta
+) -> timedelta | None:
+    pointer = _header_pointer(name)
+    if not _is_number(text):
+        errors.append(FieldError(pointer, "wrong_type", "Must be a number of seconds such as 5 or 0.5."))
+        return None
+    return duration(float(text), pointer, errors, least, most)
+
+
+def _trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
+    """Let messages keep the trace context (W3C) that they were sent with; what is malformed is ignored, as it asks."""
+    parent, state = headers.get(b"traceparent"), headers.get(b"tracestate")
+    if parent is None or not _is_traceparent(parent):
+        return
+    for draft in drafts:
+        draft.traceparent = parent.decode("ascii")
+        if state is not None and _is_tracestate(state):
+            draft.tracestate = state.decode("ascii")
+
+
+def _preferred_wait(headers: dict[bytes, bytes]) -> int | None:
+    """Return what `Prefer: wait=SECONDS` (RFC 7240) asks for. A preference that cannot be met is no error: it is left out."""
+    prefer = headers.get(b"prefer")
+    match = _wait_preference(prefer) if prefer is not None else None
+    if match is None or int(match[1]) > model.MAX_WAIT.total_seconds():
+        return None
+    return int(match[1])
+
+
+def _sent(draft: Draft, visible_at: datetime) -> bytes:
+    return (
+        f'{{"id":"{draft.id}","sent_at":"{rfc3339(sent_at(draft.id))}",'
+        f'"visible_at":"{rfc3339(visible_at)}","duplicate":false}}'
+    ).encode()
+
+
+def _received(store: Store, claimed: Claimed | None) -> Iterable[bytes]:
+    """Yield each leased message as JSON, its body as it came."""
+    if claimed is None:
+        return
+    for row in claimed.rows:
+        yield _received_message(store, claimed, row)
+
+
+def _received_message(store: Store, claimed: Claimed, row: asyncpg.Record) -> bytes:
+    queue, message_id = claimed.queue, row["id"]
+    receipt = store.receipts.seal(queue.project_id, queue.id, message_id.bytes, claimed.lease)
+    content_type, group = row["content_type"], row["message_group"]
+    head = (
+        f'{{"id":"{message_id}","receipt":"{receipt}",'
+        f'"content_type":{_text(content_type) if content_type else _JSON_TYPE_TEXT},'
+        f'"group":{_text(group) if group else "null"},"priority":{9 - row["urgency"]},'
+        f'"receive_count":{row["receive_count"]},"sent_at":"{rfc3339(sent_at(message_id))}",'
+        f'"first_received_at":"{rfc3339(row["first_received_at"])}",'
+        f'"lease_expires_at":"{rfc3339(row["lease_expires_at"])}"'
+    )
+    for field in ("last_error", "traceparent", "tracestate"):
+        if (value := row[field]) is not None:
+            head += f',"{field}":{_text(value)}'
+    return b'%b,"headers":%b,%b}' % (head.encode(), row["headers"] or b"{}", _body(row))
+
+
+def _body(row: asyncpg.Record) -> bytes:
+    if row["is_json"]:
+        return b'"body":' + row["body"]
+    return b'"body_base64":"%b"' % b64encode(row["body"])
+
+
+_JSON_TYPE_TEXT = f'"{JSON_TYPE}"'
+
+
+def _text(value: str) -> str:
+    return msgspec.json.encode(value).decode()

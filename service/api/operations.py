@@ -1,0 +1,266 @@
+"""The hot operations: one table, from which both FastAPI and the shortcut ahead of it (`express`) are made.
+
+Whichever way a request comes, it is `perform` that answers it, so the two cannot differ in more than how they find it.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Response
+from starlette.types import Receive, Scope, Send
+
+from service import model
+from service.api import messages, receipts
+from service.api.body import drain, read_body
+from service.api.exchange import Answer, Exchange, HttpClient
+from service.api.problems import problem_of, problem_response
+from service.api.request_id import request_id
+from service.auth.keyring import Keyring
+from service.auth.scopes import require, require_queue
+from service.errors import invalid
+from service.store.store import Store
+from service.telemetry import count_request
+
+Run = Callable[[Store, Exchange], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One hot operation. `path` has one parameter, {queue} or {receipt}, or none; the function's name is its id."""
+
+    method: str
+    path: str
+    scope: model.Scope
+    run: Run
+    status: int
+    summary: str
+    request: type | None = None
+    answer: type | None = None
+    body_required: bool = True
+    raw: bool = False
+
+    @property
+    def on_queue(self) -> bool:
+        """Tell whether the path names a queue."""
+        return "{queue}" in self.path
+
+
+_SEND, _RECEIVE = model.Scope.SEND, model.Scope.RECEIVE
+_QUEUE, _RECEIPT = "/v1/queues/{queue}", "/v1/receipts/{receipt}"
+
+OPERATIONS = (
+    Operation(
+        "POST", f"{_QUEUE}/messages", _SEND, messages.send_message, 201, "Send a message", messages.Message, messages.Sent
+    ),
+    Operation(
+        "POST",
+        f"{_QUEUE}/messages/batch",
+        _SEND,
+        messages.send_batch,
+        201,
+        "Send a batch of messages",
+        messages.Batch,
+        messages.SentBatch,
+    ),
+    Operation(
+        "POST",
+        f"{_QUEUE}/raw",
+        _SEND,
+        messages.send_raw,
+        201,
+        "Send a request's body as it is",
+        None,
+        messages.Sent,
+        body_required=False,
+        raw=True,
+    ),
+    Operation(
+        "POST",
+        f"{_QUEUE}/messages/receive",
+        _RECEIVE,
+        messages.receive_messages,
+        200,
+        "Receive messages",
+        messages.Receive,
+        messages.ReceivedMessages,
+        body_required=False,
+    ),
+    Operation("DELETE", _RECEIPT, _RECEIVE, receipts.delete_receipt, 204, "Delete a received message"),
+    Operation(
+        "PATCH",
+        _RECEIPT,
+        _RECEIVE,
+        receipts.extend_receipt,
+        200,
+        "Extend a lease",
+        receipts.Extend,
+        receipts.Extended,
+    ),
+    Operation(
+        "POST",
+        f"{_RECEIPT}/release",
+        _RECEIVE,
+        receipts.release_receipt,
+        204,
+        "Release a received message",
+        receipts.Release,
+        body_required=False,
+    ),
+    Operation(
+        "POST",
+        f"{_RECEIPT}/reject",
+        _RECEIVE,
+        receipts.reject_receipt,
+        204,
+        "Reject a received message",
+        receipts.Reject,
+        body_required=False,
+    ),
+    Operation(
+        "POST",
+        "/v1/receipts/batch",
+        _RECEIVE,
+        receipts.settle_receipts,
+        200,
+        "Settle many receipts",
+        receipts.SettleBatch,
+        receipts.SettleResults,
+    ),
+)
+
+
+class Performer:
+    """Answers hot operations on behalf of one process."""
+
+    def __init__(self, store: Store, keyring: Keyring) -> None:
+        self._store = store
+        self._keyring = keyring
+
+    async def perform(self, operation: Operation, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever comes of it."""
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        identity = request_id(headers.get(b"request-id"))
+        try:
+            answer = await self._answer(operation, name, scope, headers, receive)
+            answer_headers = [
+                *answer.headers,
+                (b"content-length", b"%d" % len(answer.body)),
+                (b"request-id", identity.encode()),
+            ]
+            if answer.status == 204:
+                answer_headers = [(b"request-id", identity.encode())]
+            status, body = answer.status, answer.body
+        except Exception as error:  # noqa: BLE001 - the edge: whatever went wrong, the client gets an answer
+            status, answer_headers, body = problem_response(problem_of(error), identity)
+        await send({"type": "http.response.start", "status": status, "headers": answer_headers})
+        if status == 413:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await drain(receive)
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+        count_request(operation.method, operation.path, status, time.perf_counter() - started)
+
+    async def _answer(
+        self, operation: Operation, name: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive
+    ) -> Answer:
+        authorization, project = headers.get(b"authorization"), headers.get(b"restante-project")
+        caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
+        require(caller, operation.scope)
+        if operation.on_queue:
+            if not model.is_name(name):
+                raise invalid("/path/queue", "invalid_name", "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit.")
+            require_queue(caller, name)
+        body = b"" if operation.method == "DELETE" else await read_body(scope["headers"], receive)
+        return await operation.run(self._store, Exchange(caller, name, headers, body, HttpClient(receive)))
+
+
+class _Performed(Response):
+    """A response that is made as it is sent."""
+
+    def __init__(self, operation: Operation, performer: Performer) -> None:
+        super().__init__()
+        self._operation = operation
+        self._performer = performer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        name = next(iter(scope["path_params"].values()), "")
+        await self._performer.perform(self._operation, name, scope, receive, send)
+
+
+def add_operations(app: FastAPI, performer: Performer) -> None:
+    """Declare every hot operation in FastAPI, with its whole entry in the OpenAPI document."""
+    for operation in OPERATIONS:
+        app.add_api_route(
+            operation.path,
+            _endpoint(operation, performer),
+            methods=[operation.method],
+            operation_id=operation.run.__name__,
+            name=operation.run.__name__,
+            summary=operation.summary,
+            description=operation.run.__doc__,
+            tags=["messages" if operation.on_queue else "receipts"],
+            status_code=operation.status,
+            response_class=Response,
+            responses={operation.status: _response(operation)},
+            openapi_extra=_request(operation),
+        )
+
+
+def component_schemas() -> dict[str, Any]:
+    """Return the JSON Schemas that the operations' entries refer to."""
+    types = [kind for operation in OPERATIONS for kind in (operation.request, operation.answer) if kind is not None]
+    _, components = msgspec.json.schema_components(types, ref_template=_REF)
+    return components
+
+
+_REF = "#/components/schemas/{name}"
+
+
+def _endpoint(operation: Operation, performer: Performer) -> Callable[[], Awaitable[Response]]:
+    async def endpoint() -> Response:
+        return _Performed(operation, performer)
+
+    return endpoint
+
+
+def _json(kind: type) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
+
+
+def _response(operation: Operation) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": operation.summary}
+    if operation.answer is not None:
+        response["content"] = _json(operation.answer)
+    return response
+
+
+def _request(operation: Operation) -> dict[str, Any]:
+    """Return what FastAPI cannot read off an endpoint that reads its request itself."""
+    noun = operation.path.partition("{")[2].partition("}")[0]
+    extra: dict[str, Any] = {}
+    if noun:
+        kind = {"type": "string", "pattern": model.NAME_PATTERN} if operation.on_queue else {"type": "string", "maxLength": 200}
+        extra["parameters"] = [{"name": noun, "in": "path", "required": True, "schema": kind}]
+    if operation.raw:
+        content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+        extra["requestBody"] = {"content": content, "required": False}
+        extra["parameters"] += [_header(*header) for header in _RAW_HEADERS]
+    elif operation.request is not None:
+        extra["requestBody"] = {"content": _json(operation.request), "required": operation.body_required}
+    return extra
+
+
+_RAW_HEADERS = (
+    ("Restante-Delay", "Seconds until the message becomes visible; default: the queue's delay."),
+    ("Restante-Ttl", "Seconds it is kept from then on; default: the queue's retention."),
+    ("Restante-Header-NAME", "The message's header NAME."),
+)
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}

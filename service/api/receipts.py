@@ -1,0 +1,195 @@
+"""Settling over HTTP: one receipt in the path, or up to a thousand in a batch."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from service import model
+from service.api.exact_json import decode
+from service.api.exchange import Answer, Exchange, json_answer, rfc3339
+from service.api.messages import duration
+from service.domain.settle import Order, settle, settle_all
+from service.errors import FieldError, InvalidRequest, Problem, invalid
+from service.model import Action
+from service.store.receipts import MAX_LENGTH
+from service.store.store import Store
+
+ReceiptText = Annotated[str, Meta(description="A receipt, as a receive gave it.")]
+ErrorText = Annotated[str | None, Meta(description="What went wrong, up to 4096 octets; kept as `last_error`.")]
+
+
+class Extend(Struct, forbid_unknown_fields=True):
+    """Prolong or shorten a lease."""
+
+    visibility_timeout: Annotated[float, Meta(description="The lease ends so many seconds from now, 0 to 604800.")]
+
+
+class Release(Struct, forbid_unknown_fields=True):
+    """Give a message back. An empty request body means all defaults."""
+
+    delay: Annotated[float | None, Meta(description="Seconds until it is visible again, 0 to 31536000, default 0.")] = None
+    error: ErrorText = None
+    count: Annotated[bool, Meta(description="False gives the attempt back.")] = True
+
+
+class Reject(Struct, forbid_unknown_fields=True):
+    """Say that a message cannot be processed. An empty request body means all defaults."""
+
+    error: ErrorText = None
+
+
+class Item(Struct, forbid_unknown_fields=True):
+    """One receipt of a batch, with the fields of its action."""
+
+    receipt: ReceiptText
+    action: Literal["delete", "extend", "release", "reject"]
+    visibility_timeout: float | None = None
+    delay: float | None = None
+    error: str | None = None
+    count: bool | None = None
+
+
+class SettleBatch(Struct, forbid_unknown_fields=True):
+    """Receipts to settle one by one, in the order given."""
+
+    items: Annotated[list[Item], Meta(description="1 to 1000 items.")]
+
+
+class Extended(Struct):
+    """When the lease now ends."""
+
+    lease_expires_at: datetime
+
+
+class Result(Struct):
+    """What became of one item: `ok`, or the code of the problem it had."""
+
+    receipt: str
+    status: str
+    lease_expires_at: datetime | msgspec.UnsetType = msgspec.UNSET
+
+
+class SettleResults(Struct):
+    """Results in the order of the items."""
+
+    results: list[Result]
+
+
+_extend_decoder = msgspec.json.Decoder(Extend)
+_release_decoder = msgspec.json.Decoder(Release)
+_reject_decoder = msgspec.json.Decoder(Reject)
+_batch_decoder = msgspec.json.Decoder(SettleBatch)
+_ACTIONS = {"delete": Action.DELETE, "extend": Action.EXTEND, "release": Action.RELEASE, "reject": Action.REJECT}
+_FIELDS = {
+    Action.DELETE: frozenset[str](),
+    Action.EXTEND: frozenset({"visibility_timeout"}),
+    Action.RELEASE: frozenset({"delay", "error", "count"}),
+    Action.REJECT: frozenset({"error"}),
+}
+_NO_CONTENT = Answer(204)
+
+
+async def delete_receipt(store: Store, exchange: Exchange) -> Answer:
+    """Consume the message; 204 once that is durable."""
+    if len(exchange.name) > MAX_LENGTH:
+        raise InvalidRequest([_too_long(exchange.name, "/path/receipt")])
+    await settle(store, exchange.caller, Order(exchange.name, Action.DELETE))
+    return _NO_CONTENT
+
+
+async def extend_receipt(store: Store, exchange: Exchange) -> Answer:
+    """Let the lease end so many seconds from now."""
+    request = decode(_extend_decoder, exchange.body)
+    until = await _settle(store, exchange, Item(exchange.name, "extend", visibility_timeout=request.visibility_timeout))
+    assert until is not None  # noqa: S101 - an extend is never a repeat: it either holds the lease or raises
+    return json_answer(200, b'{"lease_expires_at":"%b"}' % rfc3339(until).encode())
+
+
+async def release_receipt(store: Store, exchange: Exchange) -> Answer:
+    """Give the message back to its queue."""
+    request = decode(_release_decoder, exchange.body) if exchange.body else Release()
+    item = Item(exchange.name, "release", delay=request.delay, error=request.error, count=request.count)
+    await _settle(store, exchange, item)
+    return _NO_CONTENT
+
+
+async def reject_receipt(store: Store, exchange: Exchange) -> Answer:
+    """Put the message aside: to the dead-letter queue, or away where there is none."""
+    request = decode(_reject_decoder, exchange.body) if exchange.body else Reject()
+    await _settle(store, exchange, Item(exchange.name, "reject", error=request.error))
+    return _NO_CONTENT
+
+
+async def settle_receipts(store: Store, exchange: Exchange) -> Answer:
+    """Settle many receipts, one by one, in the order given."""
+    items = decode(_batch_decoder, exchange.body).items
+    if not 1 <= len(items) <= model.MAX_BATCH:
+        raise invalid("/items", "out_of_range", f"A batch has 1 to {model.MAX_BATCH} items, this one {len(items)}.")
+    errors: list[FieldError] = []
+    orders = [_order(item, f"/items/{position}", errors) for position, item in enumerate(items)]
+    if errors:
+        raise InvalidRequest(errors)
+    outcomes = await settle_all(store, exchange.caller, orders)
+    return json_answer(200, b'{"results":[%b]}' % b",".join(map(_result, items, outcomes)))
+
+
+async def _settle(store: Store, exchange: Exchange, item: Item) -> datetime | None:
+    errors: list[FieldError] = []
+    order = _order(item, "", errors)
+    if errors:
+        raise InvalidRequest(errors)
+    return await settle(store, exchange.caller, order)
+
+
+def _order(item: Item, pointer: str, errors: list[FieldError]) -> Order:
+    """Return what an item asks for; what is wrong with it goes into `errors`."""
+    order = Order(item.receipt, _ACTIONS[item.action])
+    if len(item.receipt) > MAX_LENGTH:
+        errors.append(_too_long(item.receipt, f"{pointer}/receipt" if pointer else "/path/receipt"))
+    _check_fields(item, order.action, pointer, errors)
+    if order.action is Action.EXTEND:
+        order.until = _until(item.visibility_timeout, f"{pointer}/visibility_timeout", errors, model.MAX_VISIBILITY_TIMEOUT)
+        if item.visibility_timeout is None:
+            errors.append(FieldError(f"{pointer}/visibility_timeout", "missing", "This field is required."))
+    elif order.action is Action.RELEASE:
+        order.until = _until(item.delay, f"{pointer}/delay", errors, model.MAX_DELAY)
+        order.counted = item.count is not False
+    order.error = _error(item.error, f"{pointer}/error", errors)
+    return order
+
+
+def _too_long(receipt: str, pointer: str) -> FieldError:
+    detail = f"A receipt has at most {MAX_LENGTH} characters, this one {len(receipt)}."
+    return FieldError(pointer, "out_of_range", detail)
+
+
+def _check_fields(item: Item, action: Action, pointer: str, errors: list[FieldError]) -> None:
+    """Refuse the fields of other actions."""
+    for name in ("visibility_timeout", "delay", "error", "count"):
+        if getattr(item, name) is not None and name not in _FIELDS[action]:
+            errors.append(FieldError(f"{pointer}/{name}", "unknown_field", f"{item.action!r} has no such field."))
+
+
+def _until(seconds: float | None, pointer: str, errors: list[FieldError], most: timedelta) -> timedelta:
+    return duration(seconds, pointer, errors, timedelta(0), most) or timedelta(0)
+
+
+def _error(error: str | None, pointer: str, errors: list[FieldError]) -> str | None:
+    if error is None:
+        return None
+    if len(error.encode()) > model.MAX_ERROR_BYTES:
+        errors.append(FieldError(pointer, "out_of_range", f"At most {model.MAX_ERROR_BYTES} octets."))
+    if "\x00" in error:
+        errors.append(FieldError(pointer, "control_character", "The character U+0000 cannot be kept."))
+    return error
+
+
+def _result(item: Item, outcome: datetime | Problem | None) -> bytes:
+    receipt = msgspec.json.encode(item.receipt)
+    if isinstance(outcome, Problem):
+        return b'{"receipt":%b,"status":"%b"}' % (receipt, outcome.problem_code.encode())
+    if item.action == "extend" and outcome is not None:
+        return b'{"receipt":%b,"status":"ok","lease_expires_at":"%b"}' % (receipt, rfc3339(outcome).encode())
+    return b'{"receipt":%b,"status":"ok"}' % receipt
