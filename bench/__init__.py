@@ -1,0 +1,1 @@
+"""Measures Restante beside its peers: docs/reference/benchmarks.md."""

@@ -1,0 +1,67 @@
+"""The bench's own look into the PostgreSQL that is measured."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+QUIET_SECONDS = 120
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Open a connection that may stay idle in a transaction for as long as it likes."""
+    connection = await asyncpg.connect(
+        url, server_settings={"idle_in_transaction_session_timeout": "0", "application_name": "bench"}
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def quiet(url: str) -> None:
+    """Wait until what earlier measurements left is cleaned up, so that the next one does not pay for it."""
+    asyncio.run(_quiet(url))
+
+
+async def _quiet(url: str) -> None:
+    async with connected(url) as connection:
+        for _ in range(QUIET_SECONDS * 5):
+            busy = await connection.fetchval(
+                """
+                select exists (select from retired_queue)
+                    or exists (select from pg_stat_activity where backend_type = 'autovacuum worker')
+                """
+            )
+            if not busy:
+                return
+            await asyncio.sleep(0.2)
+
+
+def version(url: str) -> str:
+    """Tell which PostgreSQL it is."""
+
+    async def ask() -> str:
+        async with connected(url) as connection:
+            return str(await connection.fetchval("show server_version"))
+
+    return asyncio.run(ask())
+
+
+def backends(url: str) -> int:
+    """Count the client connections, without this one."""
+
+    async def ask() -> int:
+        async with connected(url) as connection:
+            return int(
+                await connection.fetchval(
+                    """
+                    select count(*) from pg_stat_activity
+                    where backend_type = 'client backend' and pid <> pg_backend_pid()
+                    """
+                )
+            )
+
+    return asyncio.run(ask())

@@ -1,0 +1,89 @@
+"""Building and running the load generator (load.c)."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.scripts import PAYLOAD
+
+HERE = Path(__file__).parent
+BUILD = HERE / ".build"
+WARM_UP = 0.5
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run of the load generator saw. Latencies are in microseconds."""
+
+    rate: float
+    client_cpu: float
+    broken: int
+    per_second: list[int]
+    cycle: dict[str, float]
+    steps: dict[str, dict[str, float]]
+    seconds: float
+
+    def values_per_second(self, step: str) -> float:
+        """How many things the step took from answers, a second."""
+        return self.steps[step]["values"] / self.seconds
+
+    def troubles(self, what: str) -> list[str]:
+        """Say what came otherwise than it should; empty when all was well."""
+        found = [f"{what}: {self.broken} connections ended before an answer"] if self.broken else []
+        for name, step in self.steps.items():
+            found += [f"{what}: {step[kind]:.0f} of {name} {kind}" for kind in ("unexpected", "empty") if step[kind]]
+        return found
+
+
+def build(source: str) -> Path:
+    """Compile one of the C programs here, unless it stands already."""
+    BUILD.mkdir(exist_ok=True)
+    code, program = HERE / f"{source}.c", BUILD / source
+    if not program.exists() or program.stat().st_mtime < code.stat().st_mtime:
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", program, code], check=True)
+    return program
+
+
+@dataclass(frozen=True)
+class Running:
+    """A load generator at work."""
+
+    process: subprocess.Popen[str]
+
+    def finish(self) -> Load:
+        """Wait for its end and read what it saw, one line of JSON."""
+        report, _ = self.process.communicate()
+        if self.process.returncode:
+            raise subprocess.CalledProcessError(self.process.returncode, self.process.args)
+        seen: dict[str, Any] = json.loads(report)
+        return Load(**{name: seen[name] for name in Load.__dataclass_fields__})
+
+
+def begin(  # noqa: PLR0913 - each is a dimension of the measurement
+    script: str,
+    *,
+    port: int,
+    connections: int,
+    seconds: float,
+    warm_up: float = WARM_UP,
+    cycles: int = 0,
+    spread: int = 1,
+    headers: tuple[str, ...] = (),
+    values: dict[str, str] | None = None,
+) -> Running:
+    """Put load on a server for some seconds, or for so many cycles."""
+    command: list[str | Path] = [build("load"), "--port", str(port), "--connections", str(connections)]
+    command += ["--seconds", str(seconds), "--warm-up", str(warm_up), "--cycles", str(cycles), "--range", str(spread)]
+    for header in headers:
+        command += ["--header", header]
+    for name, value in ({"payload": PAYLOAD} | (values or {})).items():
+        command += ["--set", f"{name}={value}"]
+    process = subprocess.Popen([*command, "/dev/stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin
+    process.stdin.write(script)
+    process.stdin.close()
+    # communicate() would flush it.
+    process.stdin = None
+    return Running(process)

@@ -1,0 +1,88 @@
+"""Other queues over HTTP, in turns with ours."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from bench import database, scripts, servers
+from bench.figures import Figure, ratio
+from bench.plan import Plan
+from bench.servers import Server
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A queue server with its own way to be asked."""
+
+    title: str
+    server: Server
+    send: str
+    cycle: str
+    prepare: Callable[[Server], dict[str, str]]
+
+    def rate(self, script: str, connections: int, seconds: float) -> float:
+        """Measure one script on a new or emptied queue."""
+        return self.server.load(script, connections=connections, seconds=seconds, values=self.prepare(self.server)).rate
+
+
+def measure(plan: Plan) -> Iterator[Figure]:
+    """Compare sends and cycles at the busiest number of connections."""
+    servers.install_peers()
+    with ExitStack() as stack:
+        service = stack.enter_context(servers.restante())
+        ours = Peer("Restante", service, scripts.SEND, scripts.CYCLE, _anew)
+        peers = [
+            Peer(
+                "plain FastAPI queue on the same PostgreSQL (durable)",
+                stack.enter_context(servers.plain(service.database_url)),
+                scripts.SEND,
+                scripts.CYCLE,
+                _anew,
+            ),
+            Peer(
+                "moto's SQS server (in memory)",
+                stack.enter_context(servers.sqs()),
+                scripts.SQS_SEND,
+                scripts.SQS_CYCLE,
+                _sqs_queue,
+            ),
+        ]
+        for peer in peers:
+            yield from _compare(plan, service, ours, peer)
+
+
+def _compare(plan: Plan, service: servers.Service, ours: Peer, peer: Peer) -> Iterator[Figure]:
+    for connections in plan.connections:
+        for what in ("send", "cycle"):
+            pairs = []
+            for _ in range(plan.rounds):
+                database.quiet(service.database_url)
+                pairs.append([one.rate(getattr(one, what), connections, plan.seconds) for one in (peer, ours)])
+            theirs, mine = (list(rates) for rates in zip(*pairs, strict=True))
+            yield ratio(
+                f"{what}, {connections} connections: {peer.title}",
+                (f"Restante {what}s/s", mine),
+                (f"its {what}s/s", theirs),
+                None,
+            )
+
+
+def _anew(server: Server) -> dict[str, str]:
+    """Empty the queue by making it anew."""
+    server.request("DELETE", "/v1/queues/bench")
+    server.request("PUT", "/v1/queues/bench", {})
+    return {"queue": "bench"}
+
+
+def _sqs_queue(server: Server) -> dict[str, str]:
+    def call(action: str, **arguments: str) -> dict[str, str]:
+        target = Server(server.name, server.port, server.pid, (*server.headers, f"X-Amz-Target: AmazonSQS.{action}"))
+        status, answer = target.request("POST", "/", arguments)
+        if status != 200:
+            message = f"{action} answered {status}: {answer}"
+            raise RuntimeError(message)
+        return answer or {}
+
+    # It purges a queue once a minute at most: a new one each time.
+    return {"queue_url": call("CreateQueue", QueueName=f"bench-{secrets.token_hex(4)}")["QueueUrl"]}

@@ -1,0 +1,25 @@
+"""The yardstick: FastAPI reads a message as a pydantic model, does nothing with it, and answers 201."""
+
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+app = FastAPI()
+
+
+class Message(BaseModel):
+    """What a send carries at the least."""
+
+    body: str
+
+
+@app.post("/messages", status_code=201)
+async def send(message: Message) -> dict[str, str]:
+    """Do nothing."""
+    return {}
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_level="warning")

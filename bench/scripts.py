@@ -1,0 +1,86 @@
+"""What the load generator asks of each server; the language is described at the top of load.c."""
+
+BODY_BYTES = 256
+
+# A JSON string has two quotes, so that the stored body has the size that is promised.
+PAYLOAD = ("abcdefghijklmnopqrstuvwxyz0123456789" * 8)[: BODY_BYTES - 2]
+
+NOOP = """
+post 201
+    POST /messages
+    body {"body":"$payload"}
+"""
+
+SEND = """
+send 201
+    POST /v1/queues/$queue/messages
+    body {"body":"$payload"}
+"""
+
+RECEIVE_AND_DELETE = """
+receive 200
+    POST /v1/queues/$queue/messages/receive
+    body {"max_messages":1}
+    take receipt "receipt":"
+delete 204
+    DELETE /v1/receipts/$receipt
+"""
+
+CYCLE = SEND + RECEIVE_AND_DELETE
+
+# Every cycle chooses one of many queues, and stays with it.
+SPREAD_CYCLE = CYCLE.replace("$queue", "many-$random")
+
+CREATE_MANY = """
+create 201
+    PUT /v1/queues/many-$n
+    body {}
+"""
+
+
+def batch_send(size: int) -> str:
+    """Send that many messages in one request."""
+    messages = ",".join(['{"body":"$payload"}'] * size)
+    return f"""
+send 201
+    POST /v1/queues/$queue/messages/batch
+    body {{"messages":[{messages}]}}
+"""
+
+
+def batch_cycle(size: int) -> str:
+    """Send, receive and delete, each that many messages a request."""
+    receive_and_settle = """
+receive 200
+    POST /v1/queues/$queue/messages/receive
+    body {"max_messages":SIZE}
+    take receipt "receipt":"
+settle 200
+    POST /v1/receipts/batch
+    body {"items":[$[{"receipt":"$receipt","action":"delete"}$]]}
+    take settled "status":"ok
+"""
+    return batch_send(size) + receive_and_settle.replace("SIZE", str(size))
+
+
+SQS_SEND = """
+send 200
+    POST /
+    header X-Amz-Target: AmazonSQS.SendMessage
+    body {"QueueUrl":"$queue_url","MessageBody":"$payload"}
+"""
+
+SQS_CYCLE = (
+    SQS_SEND
+    + """
+receive 200
+    POST /
+    header X-Amz-Target: AmazonSQS.ReceiveMessage
+    body {"QueueUrl":"$queue_url","MaxNumberOfMessages":1}
+    take receipt "ReceiptHandle": "
+delete 200
+    POST /
+    header X-Amz-Target: AmazonSQS.DeleteMessage
+    body {"QueueUrl":"$queue_url","ReceiptHandle":"$receipt"}
+"""
+)

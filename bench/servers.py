@@ -1,0 +1,240 @@
+"""Starting and ending the servers that are measured: Restante from this checkout, and its peers."""
+
+import contextlib
+import http.client
+import json
+import os
+import resource
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from bench.load import BUILD, Load, Running, begin, build
+
+ROOT = Path(__file__).parent.parent
+PEERS = Path(__file__).parent / "peers"
+BENCH_PYTHON = BUILD / "venv/bin/python"
+START_SECONDS = 60
+STOP_SECONDS = 40
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server under measurement, on 127.0.0.1."""
+
+    name: str
+    port: int
+    pid: int
+    headers: tuple[str, ...] = ()
+
+    def load(self, script: str, *, connections: int, seconds: float, **more: Any) -> Load:
+        """Put load on it, and wait for the end."""
+        return self.begin_load(script, connections=connections, seconds=seconds, **more).finish()
+
+    def begin_load(self, script: str, *, connections: int, seconds: float, **more: Any) -> Running:
+        """Put load on it."""
+        return begin(script, port=self.port, connections=connections, seconds=seconds, headers=self.headers, **more)
+
+    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Ask one thing on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = dict(header.split(": ", 1) for header in self.headers)
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        return response.status, json.loads(content) if content else None
+
+    @contextlib.contextmanager
+    def queue(self, name: str) -> Iterator[str]:
+        """Make a queue for one measurement."""
+        status, answer = self.request("PUT", f"/v1/queues/{name}", {})
+        if status not in {200, 201}:
+            message = f"{self.name}: PUT /v1/queues/{name} answered {status}: {answer}"
+            raise RuntimeError(message)
+        yield name
+        self.request("DELETE", f"/v1/queues/{name}")
+
+
+@dataclass(frozen=True)
+class Service(Server):
+    """Restante with its embedded PostgreSQL, or one more process on the same database."""
+
+    data_dir: Path = Path()
+    secret_key: str = ""
+
+    @property
+    def database_url(self) -> str:
+        """Where the embedded PostgreSQL is reached."""
+        return embedded_url(self.data_dir)
+
+
+def embedded_url(data_dir: Path) -> str:
+    """Read how the service's own PostgreSQL is reached from the data folder that it made."""
+    cluster = data_dir / "postgres"
+    password = (data_dir / "database.password").read_text().strip()
+    # The fifth line of postmaster.pid is the folder of its socket, seen from the cluster.
+    folder = cluster / (cluster / "postmaster.pid").read_text().splitlines()[4]
+    return f"postgresql://restante:{quote(password)}@/postgres?host={quote(str(folder.resolve()))}"
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def raise_open_files() -> None:
+    """Allow as many open sockets as the machine does; the servers inherit it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _wait(process: subprocess.Popen[bytes], name: str, port: int, ready: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(port, ready):
+        if process.poll() is not None or time.monotonic() > deadline:
+            message = f"{name} did not start: {log.read_text(errors='replace')[-2000:]}"
+            raise RuntimeError(message)
+        time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def running(
+    name: str, command: Sequence[str | Path], port: int, *, ready: str = "/", environment: dict[str, str] | None = None
+) -> Iterator[int]:
+    """Run a server until it answers, hand out its process id, and end it."""
+    log = Path(tempfile.mkstemp(prefix=f"bench-{name}-", suffix=".log")[1])
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=os.environ | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=ROOT,
+        )
+    try:
+        _wait(process, name, port, ready, log)
+        yield process.pid
+    finally:
+        _stop(process)
+        log.unlink()
+
+
+@contextlib.contextmanager
+def restante(beside: Service | None = None) -> Iterator[Service]:
+    """Start the service on a new data folder, or one more of it on the database of another."""
+    port, root_key = free_port(), secrets.token_urlsafe(24)
+    secret_key = beside.secret_key if beside else secrets.token_urlsafe(32)
+    # Not below a folder that only root enters: the embedded PostgreSQL runs as an ordinary user.
+    data_dir = Path(tempfile.mkdtemp(prefix="restante-bench-"))
+    environment = {
+        "RESTANTE_DATA_DIR": str(data_dir),
+        "RESTANTE_PORT": str(port),
+        "RESTANTE_ROOT_KEY": root_key,
+        "RESTANTE_SECRET_KEY": secret_key,
+        "RESTANTE_LOG_LEVEL": "warning",
+    }
+    if beside:
+        environment["RESTANTE_DATABASE_URL"] = beside.database_url
+    command: list[str | Path] = [Path(sys.executable).parent / "restante", "serve"]
+    try:
+        with running("restante", command, port, ready="/readyz", environment=environment) as pid:
+            yield Service("restante", port, pid, (f"Authorization: Bearer {root_key}",), data_dir, secret_key)
+    finally:
+        shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def _peer(name: str, port: int, python: str | Path = sys.executable) -> list[str | Path]:
+    return [python, PEERS / f"{name}.py", str(port)]
+
+
+@contextlib.contextmanager
+def noop() -> Iterator[Server]:
+    """Start the FastAPI endpoint that does nothing."""
+    port = free_port()
+    with running("noop", _peer("noop", port), port) as pid:
+        yield Server("noop", port, pid, ("Content-Type: application/json",))
+
+
+@contextlib.contextmanager
+def plain(database_url: str) -> Iterator[Server]:
+    """Start the plain FastAPI queue on a PostgreSQL."""
+    port = free_port()
+    environment = {"PLAIN_DATABASE_URL": database_url}
+    with running("plain", _peer("plain", port), port, environment=environment) as pid:
+        yield Server("plain", port, pid, ("Content-Type: application/json",))
+
+
+SQS_HEADERS = (
+    "Content-Type: application/x-amz-json-1.0",
+    "Authorization: AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/sqs/aws4_request, Signature=0",
+)
+
+
+@contextlib.contextmanager
+def sqs() -> Iterator[Server]:
+    """Start moto's SQS server."""
+    port = free_port()
+    with running("moto", _peer("sqs", port, BENCH_PYTHON), port, ready="/moto-api/") as pid:
+        yield Server("moto", port, pid, SQS_HEADERS)
+
+
+@contextlib.contextmanager
+def responder() -> Iterator[Server]:
+    """Start the C program that answers everything."""
+    port = free_port()
+    with running("responder", [build("responder"), str(port)], port) as pid:
+        yield Server("responder", port, pid)
+
+
+def install_peers() -> None:
+    """Make the bench's own virtual environment from its lock file, unless it stands."""
+    if BENCH_PYTHON.exists():
+        return
+    subprocess.run([sys.executable, "-m", "venv", BUILD / "venv"], check=True)
+    lock = ROOT / "requirements-bench.lock"
+    pip: list[str | Path] = [
+        BENCH_PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "-r",
+        lock,
+    ]
+    subprocess.run(pip, check=True)
