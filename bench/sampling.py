@@ -25,7 +25,6 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--output", type=Path, default=BUILD / "profile.txt", help="the stacks, for flame graphs")
     options = parser.parse_args(arguments)
-    servers.install_peers()
     if options.script == "noop":
         with servers.noop() as server:
             _record(server, options, {})
@@ -40,7 +39,7 @@ def _record(server: servers.Server, options: argparse.Namespace, values: dict[st
     script = SCRIPTS[options.script]
     under_load = server.begin_load(script, connections=options.connections, seconds=seconds, values=values)
     py_spy = [
-        servers.BENCH_PYTHON.parent / "py-spy",
+        servers.environment("bench").parent / "py-spy",
         "record",
         "--format",
         "raw",

@@ -23,7 +23,7 @@ from bench.load import BUILD, Load, Running, begin, build
 
 ROOT = Path(__file__).parent.parent
 PEERS = Path(__file__).parent / "peers"
-BENCH_PYTHON = BUILD / "venv/bin/python"
+LOCKS = {"bench": ROOT / "requirements-bench.lock", "ministack": PEERS / "ministack.lock"}
 START_SECONDS = 60
 STOP_SECONDS = 40
 
@@ -132,14 +132,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def running(
-    name: str, command: Sequence[str | Path], port: int, *, ready: str = "/", environment: dict[str, str] | None = None
+    name: str, command: Sequence[str | Path], port: int, *, ready: str = "/", variables: dict[str, str] | None = None
 ) -> Iterator[int]:
     """Run a server until it answers, hand out its process id, and end it."""
     log = Path(tempfile.mkstemp(prefix=f"bench-{name}-", suffix=".log")[1])
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env=os.environ | (environment or {}),
+            env=os.environ | (variables or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -160,7 +160,7 @@ def restante(beside: Service | None = None) -> Iterator[Service]:
     secret_key = beside.secret_key if beside else secrets.token_urlsafe(32)
     # Not below a folder that only root enters: the embedded PostgreSQL runs as an ordinary user.
     data_dir = Path(tempfile.mkdtemp(prefix="restante-bench-"))
-    environment = {
+    variables = {
         "RESTANTE_DATA_DIR": str(data_dir),
         "RESTANTE_PORT": str(port),
         "RESTANTE_ROOT_KEY": root_key,
@@ -168,10 +168,10 @@ def restante(beside: Service | None = None) -> Iterator[Service]:
         "RESTANTE_LOG_LEVEL": "warning",
     }
     if beside:
-        environment["RESTANTE_DATABASE_URL"] = beside.database_url
+        variables["RESTANTE_DATABASE_URL"] = beside.database_url
     command: list[str | Path] = [Path(sys.executable).parent / "restante", "serve"]
     try:
-        with running("restante", command, port, ready="/readyz", environment=environment) as pid:
+        with running("restante", command, port, ready="/readyz", variables=variables) as pid:
             yield Service("restante", port, pid, (f"Authorization: Bearer {root_key}",), data_dir, secret_key)
     finally:
         shutil.rmtree(data_dir, ignore_errors=True)
@@ -193,8 +193,8 @@ def noop() -> Iterator[Server]:
 def plain(database_url: str) -> Iterator[Server]:
     """Start the plain FastAPI queue on a PostgreSQL."""
     port = free_port()
-    environment = {"PLAIN_DATABASE_URL": database_url}
-    with running("plain", _peer("plain", port), port, environment=environment) as pid:
+    variables = {"PLAIN_DATABASE_URL": database_url}
+    with running("plain", _peer("plain", port), port, variables=variables) as pid:
         yield Server("plain", port, pid, ("Content-Type: application/json",))
 
 
@@ -205,11 +205,19 @@ SQS_HEADERS = (
 
 
 @contextlib.contextmanager
-def sqs() -> Iterator[Server]:
+def moto() -> Iterator[Server]:
     """Start moto's SQS server."""
     port = free_port()
-    with running("moto", _peer("sqs", port, BENCH_PYTHON), port, ready="/moto-api/") as pid:
+    with running("moto", _peer("moto_sqs", port, environment("bench")), port, ready="/moto-api/") as pid:
         yield Server("moto", port, pid, SQS_HEADERS)
+
+
+@contextlib.contextmanager
+def ministack() -> Iterator[Server]:
+    """Start MiniStack's SQS server."""
+    port = free_port()
+    with running("ministack", _peer("ministack_sqs", port, environment("ministack")), port) as pid:
+        yield Server("ministack", port, pid, SQS_HEADERS)
 
 
 @contextlib.contextmanager
@@ -220,21 +228,14 @@ def responder() -> Iterator[Server]:
         yield Server("responder", port, pid)
 
 
-def install_peers() -> None:
-    """Make the bench's own virtual environment from its lock file, unless it stands."""
-    if BENCH_PYTHON.exists():
-        return
-    subprocess.run([sys.executable, "-m", "venv", BUILD / "venv"], check=True)
-    lock = ROOT / "requirements-bench.lock"
-    pip: list[str | Path] = [
-        BENCH_PYTHON,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--require-hashes",
-        "-r",
-        lock,
-    ]
-    subprocess.run(pip, check=True)
+def environment(name: str) -> Path:
+    """Return the python of a virtual environment of the bench's own, made from its lock file unless it stands."""
+    folder, lock = BUILD / f"{name}-venv", LOCKS[name]
+    python, stamp = folder / "bin/python", folder / "installed"
+    if stamp.exists() and stamp.read_text() == lock.read_text():
+        return python
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--require-hashes", "-r", lock], check=True)
+    stamp.write_text(lock.read_text())
+    return python

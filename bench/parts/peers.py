@@ -28,27 +28,16 @@ class Peer:
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """Compare sends and cycles at the busiest number of connections."""
-    servers.install_peers()
     with ExitStack() as stack:
         service = stack.enter_context(servers.restante())
         ours = Peer("Restante", service, scripts.SEND, scripts.CYCLE, _anew)
-        peers = [
-            Peer(
-                "plain FastAPI queue on the same PostgreSQL (durable)",
-                stack.enter_context(servers.plain(service.database_url)),
-                scripts.SEND,
-                scripts.CYCLE,
-                _anew,
-            ),
-            Peer(
-                "moto's SQS server (in memory)",
-                stack.enter_context(servers.sqs()),
-                scripts.SQS_SEND,
-                scripts.SQS_CYCLE,
-                _sqs_queue,
-            ),
-        ]
-        for peer in peers:
+        plain = stack.enter_context(servers.plain(service.database_url))
+        moto, ministack = stack.enter_context(servers.moto()), stack.enter_context(servers.ministack())
+        for peer in (
+            Peer("a plain FastAPI queue, durable", plain, scripts.SEND, scripts.CYCLE, _anew),
+            Peer("MiniStack's SQS, in memory", ministack, scripts.SQS_SEND, scripts.SQS_CYCLE, _sqs_queue),
+            Peer("moto's SQS, in memory", moto, scripts.SQS_SEND, scripts.SQS_CYCLE, _sqs_queue),
+        ):
             yield from _compare(plan, service, ours, peer)
 
 
