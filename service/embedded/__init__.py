@@ -6,18 +6,21 @@ docs/decisions/0001-embedded-postgresql.md tells what was tried.
 """
 
 from service.embedded.binaries import Binaries, find_binaries, system_binaries, wheel_binaries
-from service.embedded.cluster import Cluster, running
+from service.embedded.cluster import running, started, url_of
 from service.embedded.failure import CannotStart
+from service.embedded.kept import kept
 from service.embedded.lock import hold, holder
 
 __all__ = [
     "Binaries",
     "CannotStart",
-    "Cluster",
     "find_binaries",
     "hold",
     "holder",
+    "kept",
     "running",
+    "started",
     "system_binaries",
+    "url_of",
     "wheel_binaries",
 ]

@@ -25,6 +25,8 @@ from service.embedded.socket_folder import socket_folder
 _log = structlog.get_logger()
 
 SUPERUSER = "restante"
+_CLUSTER = "postgres"
+_PASSWORD = "database.password"  # noqa: S105 - the file of it
 # Recovery after a crash replays up to max_wal_size of log.
 _START_SECONDS = 300.0
 _STOP_SECONDS = 20.0
@@ -58,32 +60,37 @@ _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 @contextlib.contextmanager
 def running(folder: Path, *, binaries: Binaries | None = None, durable: bool = True) -> Iterator[str]:
-    """Run a server on the data folder, made at the first time, and give its URL. Whoever holds it may be killed.
+    """Lock the data folder, which is made at the first time, run a server on it, and give its URL.
 
     Raises:
         CannotStart: with what to do about it.
     """
-    _make(folder)
-    with hold(folder):
-        cluster = Cluster(folder, binaries=binaries, durable=durable)
-        cluster.start()
-        try:
-            yield cluster.url
-        finally:
-            cluster.stop()
+    with hold(folder), started(folder, binaries=binaries, durable=durable) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def started(folder: Path, *, binaries: Binaries | None = None, durable: bool = True) -> Iterator[str]:
+    """Run a server on the data folder, whose lock the caller holds, and give its URL."""
+    cluster = Cluster(folder, binaries=binaries, durable=durable)
+    cluster.start()
+    try:
+        yield cluster.url
+    finally:
+        cluster.stop()
 
 
 class Cluster:
     """A server that a thread keeps running until it is stopped. The caller holds the folder's lock."""
 
     def __init__(self, folder: Path, *, binaries: Binaries | None, durable: bool) -> None:
-        self.data = folder / "postgres"
+        self.data = folder / _CLUSTER
         _check_owner(self.data)
         self._account = Account.of(self.data)
         self._binaries = reachable(binaries or find_binaries(_major(self.data)), self._account)
         self._durable = durable
-        self._password = kept(folder / "database.password")
-        self.url = f"postgresql://{SUPERUSER}:{self._password}@/postgres?host={socket_folder(self.data)}"
+        self._password = kept(folder / _PASSWORD)
+        self.url = url_of(folder)
         self._log = ServerLog(folder / "postgres.log")
         self._process: subprocess.Popen[bytes] | None = None
         self._launching = threading.Lock()
@@ -160,6 +167,12 @@ class Cluster:
         return process is not None and len(lines) >= 8 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
 
 
+def url_of(folder: Path) -> str:
+    """Return where the server on this data folder is reached, with the password in it."""
+    password = kept(folder / _PASSWORD)
+    return f"postgresql://{SUPERUSER}:{password}@/postgres?host={socket_folder(folder / _CLUSTER)}"
+
+
 @contextlib.contextmanager
 def _reachable(data: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Give a path to the folder by which the server's account reaches it, and the descriptors it has to inherit for that.
@@ -175,14 +188,6 @@ def _reachable(data: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"/proc/self/fd/{descriptor}", (descriptor,)
     finally:
         os.close(descriptor)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"Cannot make the data folder {folder} ({error.strerror}). Set RESTANTE_DATA_DIR to another one."
-        raise CannotStart(message) from error
 
 
 def _check_owner(data: Path) -> None:

@@ -13,15 +13,19 @@ _FILE = "lock"
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Be the one that runs on this folder.
+    """Be the one that runs on this folder, which is made if it is not there.
 
     Raises:
         CannotStart: another process is.
     """
     try:
-        descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        message = f"Cannot write in {folder} ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you may write in."
+        message = (
+            f"The data folder {folder} cannot be used ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you may "
+            "write in."
+        )
         raise CannotStart(message) from error
     try:
         _lock(descriptor, folder)
