@@ -1,0 +1,1 @@
+"""The schema, one step after another; run by service/store/migrate.py."""

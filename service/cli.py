@@ -83,7 +83,9 @@ def version() -> None:
 def create_key(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[list[str], typer.Option(help="send, receive, browse, manage or admin; may be repeated.")],
-    queue: Annotated[list[str] | None, typer.Option(help="A pattern such as 'orders-*'; may be repeated. Default: all.")] = None,
+    queue: Annotated[
+        list[str] | None, typer.Option(help="A pattern such as 'orders-*'; may be repeated. Default: all.")
+    ] = None,
     expires_at: Annotated[datetime | None, typer.Option(help="When it ends, in UTC.")] = None,
     project: Project = None,
     url: Url = _HERE,

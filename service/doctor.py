@@ -52,7 +52,9 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     try:
         connection = await asyncpg.connect(url, timeout=5)
     except (OSError, asyncpg.PostgresError, ValueError) as error:
-        yield Finding(State.FAIL, f"The database cannot be reached: {error}. Is it up, and RESTANTE_DATABASE_URL right?")
+        yield Finding(
+            State.FAIL, f"The database cannot be reached: {error}. Is it up, and RESTANTE_DATABASE_URL right?"
+        )
         return
     try:
         async for finding in _database(connection):
@@ -65,7 +67,9 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
 def _data_folder(folder: Path) -> Iterator[Finding]:
     place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     if not os.access(place, os.W_OK | os.X_OK):
-        yield Finding(State.FAIL, f"The data folder {folder} is closed to you: set RESTANTE_DATA_DIR to one that you may write in")
+        yield Finding(
+            State.FAIL, f"The data folder {folder} is closed to you: set RESTANTE_DATA_DIR to one that you may write in"
+        )
         return
     yield Finding(State.OK, f"Data folder {folder.absolute()}{'' if folder.exists() else ' (made at the first start)'}")
     free = shutil.disk_usage(place).free
@@ -82,7 +86,9 @@ async def _port(settings: Settings) -> Finding:
     except httpx.ConnectError:
         return Finding(State.OK, f"Port {settings.port} is free")
     except httpx.HTTPError as error:
-        return Finding(State.FAIL, f"Port {settings.port} is taken by something that does not answer ({error}): set RESTANTE_PORT")
+        return Finding(
+            State.FAIL, f"Port {settings.port} is taken by something that does not answer ({error}): set RESTANTE_PORT"
+        )
     if answer.headers.get("Request-Id"):
         return Finding(State.OK, f"Restante answers on port {settings.port}")
     return Finding(State.FAIL, f"Port {settings.port} is taken by another service: stop it or set RESTANTE_PORT")
@@ -92,7 +98,9 @@ def _database_url(settings: Settings) -> str | Finding:
     """Return where to connect; for an embedded database that does not run, what would be started."""
     if settings.database_url is not None:
         if settings.secret_key is None:
-            return Finding(State.FAIL, "RESTANTE_SECRET_KEY is required with RESTANTE_DATABASE_URL: set it, the same everywhere")
+            return Finding(
+                State.FAIL, "RESTANTE_SECRET_KEY is required with RESTANTE_DATABASE_URL: set it, the same everywhere"
+            )
         return (settings.database_direct_url or settings.database_url).get_secret_value()
     if (pid := embedded.holder(settings.data_dir)) is not None:
         return _running_url(settings.data_dir, pid)
@@ -133,7 +141,9 @@ async def _clock(connection: asyncpg.Connection) -> Finding:
     difference = max(before - there, there - after, timedelta())
     seconds = difference.total_seconds()
     if difference > _CLOCK_TOLERANCE:
-        return Finding(State.WARN, f"The database's clock differs by {seconds:.1f} s from this machine's: let NTP set both")
+        return Finding(
+            State.WARN, f"The database's clock differs by {seconds:.1f} s from this machine's: let NTP set both"
+        )
     return Finding(State.OK, "The clocks agree")
 
 
@@ -149,5 +159,5 @@ def collect(settings: Settings) -> Iterator[Finding]:
     """Yield the findings to a caller that is not on a loop."""
     with asyncio.Runner() as runner:
         findings = examine(settings)
-        while (finding := runner.run(anext(findings, None))) is not None:  # type: ignore[arg-type]
+        while (finding := runner.run(anext(findings, None))) is not None:
             yield finding

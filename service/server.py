@@ -70,8 +70,8 @@ def resolve(settings: Settings, database_url: str) -> Deployment:
     """Return the settings with the keys that a first start makes."""
     if settings.secret_key is None and settings.database_url is not None:
         message = (
-            "RESTANTE_SECRET_KEY is required with RESTANTE_DATABASE_URL: it signs receipts and cursors, so every process on "
-            "that database needs the same one. Make it once, for instance with `openssl rand -base64 32`, and keep it."
+            "RESTANTE_SECRET_KEY is required with RESTANTE_DATABASE_URL: it signs receipts and cursors, so every "
+            "process on that database needs the same one. Make it once, for instance with `openssl rand -base64 32`."
         )
         raise CannotServe(message)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -98,7 +98,9 @@ def known_root_key(settings: Settings) -> str:
         CannotServe: there is none yet.
     """
     if settings.root_key is None and not (settings.data_dir / "root.key").exists():
-        message = f"There is no root key in {settings.data_dir}. Set RESTANTE_ROOT_KEY or RESTANTE_DATA_DIR to the service's."
+        message = (
+            f"There is no root key in {settings.data_dir}. Set RESTANTE_ROOT_KEY or RESTANTE_DATA_DIR to the service's."
+        )
         raise CannotServe(message)
     return root_key(settings)
 
@@ -121,7 +123,7 @@ async def prepare(deployment: Deployment) -> None:
             await see_to_schema(deployment.database_direct_url)
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
             if asyncio.get_running_loop().time() > give_up:
-                message = f"The database of RESTANTE_DATABASE_URL cannot be reached ({error}). Is it up, and the address right?"
+                message = f"The database of RESTANTE_DATABASE_URL cannot be reached ({error}). Is the URL right?"
                 raise CannotServe(message) from error
             await asyncio.sleep(1)
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError) as error:
@@ -151,9 +153,7 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
 
 def _why_not(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return (
-            f"Port {port} on {host} is taken. Stop what listens there, or set RESTANTE_PORT to another port; 0 takes a free one."
-        )
+        return f"Port {port} on {host} is taken. Stop what listens there, or set RESTANTE_PORT to another; 0 takes any."
     if error.errno == errno.EACCES:
         return f"Port {port} is for root alone. Set RESTANTE_PORT to one above 1023."
     return f"Cannot listen on {host} port {port} ({error.strerror}). Set RESTANTE_HOST to an address of this machine."
@@ -208,7 +208,7 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Listen to signals on the loop.
 
-        uvicorn's own way raises the signal again at the end, and the process would be gone before the database is stopped.
+        uvicorn's own way raises the signal again at the end; the process would be gone before the database is stopped.
         """
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -118,7 +118,7 @@ def _woken_by_signals(stop: Callable[[], None]) -> Iterator[socket.socket]:
     """Call `stop` on a signal, and make the socket readable, since a wait goes on after the handler has run."""
     reader, writer = socket.socketpair()
     with reader, writer:
-        writer.setblocking(False)
+        writer.setblocking(False)  # noqa: FBT003 - the standard library's
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         handlers = {number: signal.signal(number, lambda *_: stop()) for number in _STOP_SIGNALS}
         try:

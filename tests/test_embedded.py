@@ -18,6 +18,9 @@ async def test_a_fresh_database_is_migrated_and_empty(database: str) -> None:
 
 
 async def test_a_second_start_on_the_same_folder_says_who_runs(data_folder: Path) -> None:
-    with embedded.running(data_folder, durable=False), pytest.raises(embedded.CannotStart, match=r"already running .*pid \d+"):
-        with embedded.running(data_folder):
-            pass
+    with (
+        embedded.running(data_folder, durable=False),
+        pytest.raises(embedded.CannotStart, match=r"already running .*pid \d+"),
+        embedded.running(data_folder),
+    ):
+        pass

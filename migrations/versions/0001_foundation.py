@@ -17,7 +17,9 @@ _TABLES = ("settlement", "message", "retired_queue", "queue", "api_key", "projec
 def upgrade() -> None:
     """Make the tables, and the project that a request acts in when it names none."""
     script = resources.files(__package__ or "migrations.versions").joinpath("0001_foundation.sql").read_text("utf-8")
-    op.get_bind().connection.dbapi_connection.run_async(lambda connection: connection.execute(script))
+    driver = op.get_bind().connection.dbapi_connection
+    assert driver is not None  # noqa: S101 - it is open
+    driver.run_async(lambda connection: connection.execute(script))
     _choose_compression()
     op.execute(
         sa.text(

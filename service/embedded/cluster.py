@@ -175,10 +175,10 @@ def url_of(folder: Path) -> str:
 
 @contextlib.contextmanager
 def _reachable(data: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Give a path to the folder by which the server's account reaches it, and the descriptors it has to inherit for that.
+    """Give a path by which the server's account reaches the folder, and the descriptors it has to inherit for that.
 
-    A descriptor that we opened leads there whatever the folders above are closed to. (To stand in the folder would do for
-    PostgreSQL 16 and later; before, its programs leave their working directory and come back by its full path.)
+    A descriptor that we opened leads there whatever the folders above are closed to. (To stand in the folder would do
+    for PostgreSQL 16 and later; before, its programs leave their working directory and come back by its full path.)
     """
     if sys.platform != "linux":
         yield str(data.resolve()), ()
@@ -193,8 +193,8 @@ def _reachable(data: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
 def _check_owner(data: Path) -> None:
     if data.exists() and os.geteuid() not in (0, owner := data.stat().st_uid):
         message = (
-            f"The database in {data} belongs to the account with the id {owner}. Start Restante as that account, or set "
-            "RESTANTE_DATA_DIR to another folder."
+            f"The database in {data} belongs to the account with the id {owner}. Start Restante as that account, "
+            "or set RESTANTE_DATA_DIR to another folder."
         )
         raise CannotStart(message)
 
@@ -231,7 +231,11 @@ def _initialise(data: Path, binaries: Binaries, account: Account, password: str,
     if account.other:
         # It is opened anew by its path, with the rights of the account.
         os.fchown(reader, account.uid, account.gid)
-    with _reachable(unfinished) as (path, descriptors), os.fdopen(reader, "rb") as source, os.fdopen(writer, "wb") as sink:
+    with (
+        _reachable(unfinished) as (path, descriptors),
+        os.fdopen(reader, "rb") as source,
+        os.fdopen(writer, "wb") as sink,
+    ):
         process = account.popen(
             [binaries.folder / "initdb", "-D", path, *options],
             pass_fds=descriptors,

@@ -32,12 +32,14 @@ def clear(data: Path) -> None:
         if _within(seconds, lambda: not servers_in(data)):
             (data / "postmaster.pid").unlink(missing_ok=True)
             return
-    message = f"A PostgreSQL that an earlier start left behind does not end: kill -9 {' '.join(map(str, servers_in(data)))}"
+    message = (
+        f"A PostgreSQL that an earlier start left behind does not end: kill -9 {' '.join(map(str, servers_in(data)))}"
+    )
     raise CannotStart(message)
 
 
 def servers_in(data: Path) -> list[int]:
-    """Return the process ids of the PostgreSQL that works in this cluster: all of its processes stand in that folder."""
+    """Return the ids of the PostgreSQL processes that work in this cluster: all of them stand in its folder."""
     here = data.stat()
     found = []
     for process in Path("/proc").iterdir():

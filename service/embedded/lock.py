@@ -23,8 +23,8 @@ def hold(folder: Path) -> Iterator[None]:
         descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         message = (
-            f"The data folder {folder} cannot be used ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you may "
-            "write in."
+            f"The data folder {folder} cannot be used ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you "
+            "may write in."
         )
         raise CannotStart(message) from error
     try:

@@ -26,7 +26,7 @@ def socket_folder(data: Path) -> Path:
         if _suits(link) and _is_ours(link.parent):
             _point(link, folder)
             return link
-    message = f"The path {folder} is too long for a socket, and there is no folder of our own in /run or /tmp to link it from."
+    message = f"The path {folder} is too long for a socket, and no folder of our own can be made in /run or /tmp."
     raise CannotStart(message)
 
 

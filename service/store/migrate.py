@@ -44,7 +44,9 @@ async def migrate(url: str) -> None:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
             if attempt == _TRIES:
-                message = "The migration cannot get its locks: end the transactions that hold Restante's tables, then try again."
+                message = (
+                    "The migration gets no locks: end the transactions that hold Restante's tables, then try again."
+                )
                 raise SchemaMismatch(message) from error
             # Meanwhile whoever queued up behind our request for a lock gets on with its work.
             await asyncio.sleep(1)
@@ -87,8 +89,8 @@ def _refuse_newer(found: str | None) -> None:
     known = {script.revision for script in _scripts().walk_revisions()}
     if found is not None and found not in known:
         message = (
-            f"The schema is at revision {found}, which this version of Restante does not know: a newer one has migrated it. "
-            "Run that version, or restore a backup made before its migration."
+            f"The schema is at revision {found}, which this version of Restante does not know: a newer one has "
+            "migrated it. Run that version, or restore a backup made before its migration."
         )
         raise SchemaMismatch(message)
 
