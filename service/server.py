@@ -74,7 +74,6 @@ def resolve(settings: Settings, database_url: str) -> Deployment:
             "process on that database needs the same one. Make it once, for instance with `openssl rand -base64 32`."
         )
         raise CannotServe(message)
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     direct_url = settings.database_direct_url
     secret_key = settings.secret_key.get_secret_value() if settings.secret_key else _kept(settings, "secret.key")
     return Deployment(
@@ -106,7 +105,15 @@ def known_root_key(settings: Settings) -> str:
 
 
 def _kept(settings: Settings, name: str, prefix: str = "") -> str:
-    return embedded.kept(settings.data_dir / name, prefix)
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return embedded.kept(settings.data_dir / name, prefix)
+    except OSError as error:
+        message = (
+            f"Cannot keep {name} in {settings.data_dir} ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you may "
+            "write in, or give the key by a setting."
+        )
+        raise CannotServe(message) from error
 
 
 async def prepare(deployment: Deployment) -> None:

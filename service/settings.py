@@ -15,7 +15,7 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 class Settings(BaseSettings):
     """Read once at the composition root and handed down; nothing else reads the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="RESTANTE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="RESTANTE_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
