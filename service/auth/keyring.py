@@ -1,8 +1,8 @@
 """Who is calling. Answered from memory while that is safe, from the database otherwise.
 
-While an entry is used the database confirms it at least every two seconds, ahead of time and in the background, so that no
-request waits for it. Should the database be away, an entry serves until it is five seconds old and not longer: a revoked
-key stops everywhere within that time.
+While an entry is used the database confirms it at least every two seconds, ahead of time and in the background, so
+that no request waits for it. Should the database be away, an entry serves until it is five seconds old and not longer:
+a revoked key stops everywhere within that time.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Keyring:
             return known
         presented = _presented(authorization)
         asked = (sha256(authorization or b"").digest(), project)
-        if compare_digest(hash_of(presented), self._root_hash):
+        if self.is_root(authorization):
             return await self._admit(asked, self._operator_in(project))
         if not is_secret(presented):
             raise Unauthenticated
@@ -104,10 +104,9 @@ class Keyring:
             task.add_done_callback(lambda _task: self._asking.pop(asked, None))
         return await asyncio.shield(task)
 
-    def operator(self, authorization: bytes | None) -> None:
-        """Raise Unauthenticated unless this is the root key."""
-        if not compare_digest(hash_of(_presented(authorization)), self._root_hash):
-            raise Unauthenticated
+    def is_root(self, authorization: bytes | None) -> bool:
+        """Tell whether this is the root key. Raises Unauthenticated when it is no key at all."""
+        return compare_digest(hash_of(_presented(authorization)), self._root_hash)
 
     def forget(self) -> None:
         """Trust nothing that was remembered: a key was revoked or a project deleted through this process."""

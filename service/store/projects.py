@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Project
 from service.store.identifiers import random_number
-from service.store.tables import project
+from service.store.tables import project, queue, retired_queue
 
 _COLUMNS = (project.c.id, project.c.name, project.c.created_at, project.c.updated_at)
 _NOW = func.clock_timestamp()
@@ -39,6 +39,32 @@ async def create(connection: AsyncConnection, name: str) -> Project | None:
 async def ensure(connection: AsyncConnection, name: str) -> Project | None:
     """Return the project of this name, made if it was not there."""
     return await create(connection, name) or await find(connection, name)
+
+
+async def listed(connection: AsyncConnection, after: str, limit: int) -> list[Project]:
+    """Return projects in the byte order of their names."""
+    statement = select(*_COLUMNS).where(project.c.name > after).order_by(project.c.name).limit(limit)
+    return [_project(row) for row in await connection.execute(statement)]
+
+
+async def has_queues(connection: AsyncConnection, project_id: int) -> bool:
+    """Tell whether there is a queue in the project."""
+    found = await connection.execute(select(queue.c.id).where(queue.c.project_id == project_id).limit(1))
+    return found.first() is not None
+
+
+async def remove_queues(connection: AsyncConnection, project_id: int) -> list[tuple[int, str]]:
+    """Delete every queue of a locked project, with its messages; return their ids and names."""
+    mine = queue.c.project_id == project_id
+    numbers = select(queue.c.number, _NOW).where(mine)
+    await connection.execute(insert(retired_queue).from_select(["number", "retired_at"], numbers))
+    gone = await connection.execute(delete(queue).where(mine).returning(queue.c.id, queue.c.name))
+    return [(row.id, row.name) for row in gone]
+
+
+async def remove(connection: AsyncConnection, project_id: int) -> None:
+    """Delete a project that has no queues, its keys with it."""
+    await connection.execute(delete(project).where(project.c.id == project_id))
 
 
 def _project(row: Row[*tuple[Any, ...]]) -> Project:

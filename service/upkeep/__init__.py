@@ -1,0 +1,1 @@
+"""Chores that are done by the clock."""

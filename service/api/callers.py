@@ -1,0 +1,69 @@
+"""Who may call an operation: a type in its signature."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from service.auth.keyring import Keyring
+from service.auth.scopes import require
+from service.errors import Forbidden, MalformedRequest, Unauthenticated
+from service.model import Caller, Scope
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="key", description="An API key of a project, or the operator's root key."
+)
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+_Project = Annotated[
+    str | None,
+    Header(
+        alias="Restante-Project",
+        description="The project that the root key acts in, `default` if left out. With a project's key: that project.",
+    ),
+]
+
+
+async def _caller(request: Request, _credentials: _Credentials, _project: _Project = None) -> Caller:
+    """Return who calls. A queue's configuration is not hot: the root key's project is looked up each time."""
+    keyring: Keyring = request.app.state.keyring
+    return await keyring.caller(_header(request, b"authorization"), _header(request, b"restante-project"), fresh=True)
+
+
+async def _manager(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    require(caller, Scope.MANAGE)
+    return caller
+
+
+async def _admin(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    require(caller, Scope.ADMIN)
+    return caller
+
+
+async def _operator(request: Request, _credentials: _Credentials) -> None:
+    """Let the root key in, which need not name a project here."""
+    await authenticate(request)
+    keyring: Keyring = request.app.state.keyring
+    if not keyring.is_root(_header(request, b"authorization")):
+        raise Forbidden("Projects are the operator's business: this needs the root key.")
+
+
+async def authenticate(request: Request) -> None:
+    """Raise Unauthenticated unless there is a valid key, whatever it may do."""
+    keyring: Keyring = request.app.state.keyring
+    authorization = _header(request, b"authorization")
+    if not keyring.is_root(authorization):
+        await keyring.caller(authorization, None)
+
+
+def _header(request: Request, name: bytes) -> bytes | None:
+    """Return the one value of a header."""
+    values = [value for header, value in request.scope["headers"] if header == name]
+    if len(values) > 1:
+        raise Unauthenticated if name == b"authorization" else MalformedRequest("Send Restante-Project once.")
+    return values[0] if values else None
+
+
+AnyCaller = Annotated[Caller, Depends(_caller)]
+Manager = Annotated[Caller, Depends(_manager)]
+Admin = Annotated[Caller, Depends(_admin)]
+Operator = Annotated[None, Depends(_operator)]

@@ -1,0 +1,176 @@
+"""The OpenAPI document, and pages for people that are made from it. They load nothing from anywhere."""
+
+import json
+from functools import cache
+from html import escape
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+
+from service import errors
+from service.api.documented import PROBLEM_SCHEMA
+from service.api.operations import component_schemas
+from service.errors import Problem
+
+router = APIRouter(include_in_schema=False)
+
+TAGS = [
+    {"name": "queues", "description": "Queues and their configuration."},
+    {"name": "messages", "description": "Sending to a queue and receiving from it."},
+    {"name": "receipts", "description": "Settling what was received."},
+    {"name": "projects", "description": "Tenants. For the root key alone."},
+    {"name": "keys", "description": "API keys of a project."},
+    {"name": "limits", "description": "The limits in force."},
+    {"name": "operations", "description": "For those who run the service; without a key."},
+]
+_DESCRIPTION = """\
+Queues over HTTP: send a message, receive it under a lease, delete it. Every answer carries a `Request-Id`; every
+problem is `application/problem+json` with a stable `code`. Times are RFC 3339 in UTC, durations are numbers of seconds.
+"""
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document of everything that the application answers."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=_DESCRIPTION,
+            routes=app.routes,
+            tags=TAGS,
+            license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            servers=[{"url": "/"}],
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas |= {"Problem": PROBLEM_SCHEMA, **component_schemas()}
+        document["components"]["schemas"] = dict(sorted(schemas.items()))
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def rendered(app: FastAPI) -> str:
+    """Return the OpenAPI document as it is checked in."""
+    return json.dumps(openapi(app), indent=2, ensure_ascii=False) + "\n"
+
+
+@router.get("/openapi.json")
+async def openapi_json(request: Request) -> Response:
+    """Return the OpenAPI document."""
+    return Response(json.dumps(openapi(request.app), separators=(",", ":")), media_type="application/json")
+
+
+@router.get("/docs")
+async def docs(request: Request) -> Response:
+    """Show every operation."""
+    return _page("Restante: the HTTP interface", _operations(openapi(request.app)))
+
+
+@router.get("/docs/problems")
+async def problems() -> Response:
+    """Show every code that a problem may have; the `type` of a problem leads here."""
+    return _page("Restante: problems", _problems())
+
+
+_STYLE = """
+:root{color-scheme:light dark;--line:#8884}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
+code,pre{font:14px/1.45 ui-monospace,monospace}pre{overflow:auto;padding:.6rem;border:1px solid var(--line)}
+details{border:1px solid var(--line);border-radius:4px;margin:.4rem 0;padding:.4rem .8rem}summary{cursor:pointer}
+table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--line);padding:.3rem .5rem;text-align:left;
+vertical-align:top}b.m{display:inline-block;min-width:4.2rem}:target{background:#fd05}
+"""
+_SECURE = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def _page(title: str, content: str) -> Response:
+    html = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>"
+        f'<p><a href="/docs">Operations</a> · <a href="/docs/problems">Problems</a> · '
+        f'<a href="/openapi.json">openapi.json</a></p>{content}</html>'
+    )
+    return Response(html, media_type="text/html; charset=utf-8", headers=_SECURE)
+
+
+def _operations(document: dict[str, Any]) -> str:
+    by_tag: dict[str, list[str]] = {tag["name"]: [] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            by_tag.setdefault(operation["tags"][0], []).append(_operation(method.upper(), path, operation))
+    described = {tag["name"]: tag["description"] for tag in document["tags"]}
+    sections = [
+        f"<h2>{escape(tag)}</h2><p>{escape(described.get(tag, ''))}</p>{''.join(by_tag[tag])}" for tag in by_tag
+    ]
+    schemas = "".join(_schema(name, schema) for name, schema in document["components"]["schemas"].items())
+    return f"<p>{escape(document['info']['description'])}</p>{''.join(sections)}<h2>Schemas</h2>{schemas}"
+
+
+def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+    parameters = "".join(
+        f"<tr><td><code>{escape(parameter['name'])}</code><td>{escape(parameter['in'])}"
+        f"<td>{escape(parameter.get('description', ''))}"
+        for parameter in operation.get("parameters", [])
+    )
+    responses = "".join(
+        f"<tr><td>{escape(status)}<td>{escape(response['description'])}<td>{_content(response.get('content', {}))}"
+        for status, response in operation["responses"].items()
+    )
+    body = _content(operation.get("requestBody", {}).get("content", {}))
+    title = f'<b class="m">{method}</b> <code>{escape(path)}</code> {escape(operation.get("summary", ""))}'
+    return (
+        f'<details id="{escape(operation["operationId"])}"><summary>{title}</summary>'
+        f"<p>{escape(operation.get('description', ''))}</p>"
+        + (f"<table><tr><th>parameter<th>in<th>{parameters}</table>" if parameters else "")
+        + (f"<p>Body: {body}</p>" if body else "")
+        + f"<table><tr><th>status<th><th>{responses}</table></details>"
+    )
+
+
+def _content(content: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{escape(media_type)} {_reference(entry.get('schema', {}))}" for media_type, entry in content.items()
+    )
+
+
+def _reference(schema: dict[str, Any]) -> str:
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    return f'<a href="#schema-{escape(name)}">{escape(name)}</a>' if name else ""
+
+
+def _schema(name: str, schema: dict[str, Any]) -> str:
+    text = escape(json.dumps(schema, indent=2, ensure_ascii=False))
+    return (
+        f'<details id="schema-{escape(name)}"><summary><code>{escape(name)}</code></summary><pre>{text}</pre></details>'
+    )
+
+
+@cache
+def _problems() -> str:
+    kinds = sorted(
+        (
+            kind
+            for kind in vars(errors).values()
+            if isinstance(kind, type) and issubclass(kind, Problem) and kind is not Problem
+        ),
+        key=lambda kind: (kind.status, kind.code),
+    )
+    rows = [(code, kind) for kind in kinds for code in _codes(kind)]
+    lines = "".join(_problem(code, kind) for code, kind in rows)
+    return f"<table><tr><th>code<th>status<th>{lines}</table>"
+
+
+def _problem(code: str, kind: type[Problem]) -> str:
+    text = escape(f"{kind.title}. {kind.__doc__}")
+    return f'<tr id="{code}"><td><code>{code}</code><td>{kind.status}<td>{text}'
+
+
+def _codes(kind: type[Problem]) -> list[str]:
+    """Return the codes of a kind of problem; a missing thing's has its noun in it."""
+    if kind is not errors.NotFound:
+        return [kind.code]
+    return ["not_found", *(f"{noun}_not_found" for noun in ("key", "message", "project", "queue", "receipt"))]

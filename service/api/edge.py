@@ -1,0 +1,76 @@
+"""What every request meets first: its id, the count of it, and an answer whatever happens."""
+
+import time
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.body import drain
+from service.api.problems import problem_of, problem_response
+from service.api.request_id import request_id
+from service.errors import Problem, invalid
+from service.telemetry import count_request
+
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Edge:
+    """A pure ASGI middleware. Operations that write their answer's Request-Id themselves are counted where they do."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; pass on anything else."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        identity = request_id(HTTPConnection(scope).headers.get("request-id", "").encode("latin-1"))
+        scope["request_id"] = identity
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start" and not _has_id(message):
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"request-id", identity.encode("ascii"))]
+            await send(message)
+
+        try:
+            _refuse_slash(scope)
+            await self._app(scope, receive, answer)
+        except Exception as error:
+            if status:
+                raise
+            status = await send_problem(problem_of(error), identity, receive, send)
+        if status:
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            count_request(method, _template(scope), status, time.perf_counter() - started)
+
+
+async def send_problem(problem: Problem, identity: str, receive: Receive, send: Send) -> int:
+    """Answer with a problem, return its status. When it ends the connection, take in what the client still sends."""
+    status, headers, body = problem_response(problem, identity)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if "Connection" in problem.headers:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await drain(receive)
+        body = b""
+    await send({"type": "http.response.body", "body": body})
+    return status
+
+
+def _refuse_slash(scope: Scope) -> None:
+    """Refuse a name with an encoded slash: decoded, its parts would be taken for another operation's path."""
+    if b"%2f" in scope.get("raw_path", b"").lower():
+        raise invalid("/path", "invalid_name", "No name or receipt has a slash, not even an encoded one.")
+
+
+def _has_id(message: Message) -> bool:
+    return any(name == b"request-id" for name, _ in message["headers"])
+
+
+def _template(scope: Scope) -> str:
+    """Return the path's template; one label for all that has none."""
+    return getattr(scope.get("route"), "path_format", None) or "unmatched"

@@ -1,0 +1,276 @@
+"""Queues over HTTP."""
+
+import re
+from dataclasses import fields
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from service.api.callers import AnyCaller, Manager
+from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
+from service.api.documented import CHANGED, problems
+from service.api.fields import Document, Fields, Seconds, Time
+from service.api.json_requests import JsonRoute
+from service.api.lists import ListQuery, Page, page
+from service.api.state import CursorsOf, StoreOf
+from service.auth.scopes import require_queue
+from service.domain import queues
+from service.model import MAX_LABELS, NAME_PATTERN, Queue, QueueConfig, QueueStats
+from service.store.queues import QueueFilter
+
+router = APIRouter(route_class=JsonRoute, tags=["queues"])
+
+_has_control = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
+_NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
+_DEFAULTS = QueueConfig()
+
+QueueName = Annotated[str, Path(pattern=NAME_PATTERN, description="The queue's name.")]
+
+
+def _labels(labels: dict[str, str]) -> dict[str, str]:
+    """Refuse labels that are too many, too long or hold what cannot be shown."""
+    if len(labels) > MAX_LABELS:
+        raise PydanticCustomError("out_of_range", f"must be at most {MAX_LABELS} pairs")
+    for key, value in labels.items():
+        if not 1 <= len(key) <= 64 or len(value) > 256 or _has_control(key) or _has_control(value):
+            raise PydanticCustomError(
+                "wrong_form", "must have keys of 1 to 64 and values of 0 to 256 characters, without control characters"
+            )
+    return labels
+
+
+Type = Annotated[Literal["standard", "fifo"], Field(description="Cannot be changed. `fifo` is not available yet.")]
+VisibilityTimeout = Annotated[
+    timedelta,
+    Seconds(0, 604_800),
+    Field(description="How long a received message stays leased, unless the receive says."),
+]
+Delay = Annotated[timedelta, Seconds(0, 31_536_000), Field(description="How long a new message waits, unless it says.")]
+Retention = Annotated[
+    timedelta,
+    Seconds(1, 31_536_000),
+    Field(description="How long an unconsumed message is kept, from when it first becomes visible."),
+]
+MaxMessageBytes = Annotated[int, Field(ge=1, description="Most bytes of a message, body and headers together.")]
+MaxLength = Annotated[int, Field(ge=1, le=2**53 - 1, description="Most messages; one more is refused with queue_full.")]
+Paused = Annotated[bool, Field(description="While true, sends are stored and receives get nothing.")]
+Labels = Annotated[
+    dict[str, str],
+    AfterValidator(_labels),
+    Field(description="For finding and grouping: up to 50 pairs of short strings."),
+]
+
+
+class QueueFields(Fields):
+    """A queue's whole configuration. What is left out takes its default; only `type` keeps what it is."""
+
+    type: Type = "standard"
+    visibility_timeout: VisibilityTimeout = _DEFAULTS.visibility_timeout
+    delay: Delay = _DEFAULTS.delay
+    retention: Retention | None = _DEFAULTS.retention
+    max_message_bytes: MaxMessageBytes = _DEFAULTS.max_message_bytes
+    max_length: MaxLength | None = _DEFAULTS.max_length
+    paused: Paused = _DEFAULTS.paused
+    labels: Annotated[Labels, Field(default_factory=dict)]
+
+
+class QueueChanges(Fields):
+    """The fields of a queue's configuration to replace; null sets the default."""
+
+    type: Type | None = None
+    visibility_timeout: VisibilityTimeout | None = None
+    delay: Delay | None = None
+    retention: Retention | None = None
+    max_message_bytes: MaxMessageBytes | None = None
+    max_length: MaxLength | None = None
+    paused: Paused | None = None
+    labels: Labels | None = None
+
+
+class QueueStatsDocument(Document):
+    """How many messages a queue holds, by state. `approximate`: at most 2 s old, and not counted one by one."""
+
+    ready: int
+    delayed: int
+    leased: int
+    total: int
+    oldest_ready_age: Annotated[
+        float | None, Field(description="Seconds since the longest-waiting ready message became visible.")
+    ]
+    approximate: bool
+
+
+class QueueDocument(Document):
+    """A queue."""
+
+    name: str
+    type: Type
+    visibility_timeout: VisibilityTimeout
+    delay: Delay
+    retention: Retention | None
+    max_message_bytes: int
+    max_length: int | None
+    paused: bool
+    labels: dict[str, str]
+    created_at: Time
+    updated_at: Time
+    stats: QueueStatsDocument
+
+
+class Purged(Document):
+    """What a purge removed."""
+
+    purged: Annotated[int, Field(description="Messages removed, leased ones too; estimated above some millions.")]
+
+
+class QueueQuery(ListQuery):
+    """Which queues to list."""
+
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{0,128}$", description="Names that begin so.")] = ""
+    label: Annotated[
+        list[Annotated[str, Field(max_length=400, pattern=r"^[^\x00-\x1f\x7f:]+:[^\x00-\x1f\x7f]*$")]],
+        Field(max_length=MAX_LABELS, default_factory=list, description="`key:value`; repeatable, all must hold."),
+    ]
+
+    def filter(self, names: tuple[str, ...]) -> QueueFilter:
+        """Return the filter, bound to the names that the caller may know of."""
+        labels = sorted({(key, value) for key, _, value in (label.partition(":") for label in self.label)})
+        return QueueFilter(self.prefix, tuple(labels), names)
+
+
+def _document(queue: Queue, stats: QueueStats) -> QueueDocument:
+    counted = {name: getattr(stats, name) for name in QueueStatsDocument.model_fields}
+    config = {field.name: getattr(queue.config, field.name) for field in fields(QueueConfig)}
+    return QueueDocument.model_construct(
+        name=queue.name,
+        **config,
+        created_at=queue.created_at,
+        updated_at=queue.updated_at,
+        stats=QueueStatsDocument.model_construct(**counted),
+    )
+
+
+async def _answer(store: StoreOf, queue: Queue, response: Response) -> QueueDocument:
+    response.headers["ETag"] = etag(queue.config)
+    [stats] = await queues.stats_of(store, [queue])
+    return _document(queue, stats)
+
+
+@router.put(
+    "/v1/queues/{queue}",
+    operation_id="put_queue",
+    summary="Create or configure a queue",
+    responses=problems({**CHANGED, 409: "The type cannot be changed: conflict."}, body=True)
+    | {201: {"description": "Created.", "model": QueueDocument}},
+)
+async def put_queue(
+    *,
+    queue: QueueName,
+    fields: QueueFields,
+    caller: Manager,
+    store: StoreOf,
+    response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+) -> QueueDocument:
+    """Create a queue (201), or give it the whole configuration (200). Doing it again changes nothing."""
+    require_queue(caller, queue)
+    check = condition(if_match, if_none_match)
+    config = QueueConfig(**dict(fields))
+    keep_type = "type" not in fields.model_fields_set
+    stored, created = await queues.put_queue(store, caller.project_id, queue, config, check, keep_type=keep_type)
+    response.status_code = 201 if created else 200
+    return await _answer(store, stored, response)
+
+
+@router.patch(
+    "/v1/queues/{queue}",
+    operation_id="patch_queue",
+    summary="Change some of a queue's configuration",
+    responses=problems({**_NO_QUEUE, **CHANGED, 409: "The type cannot be changed: conflict."}, body=True),
+)
+async def patch_queue(
+    *,
+    queue: QueueName,
+    changes: QueueChanges,
+    caller: Manager,
+    store: StoreOf,
+    response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+) -> QueueDocument:
+    """Replace the fields given; null sets the default. It is for messages sent later, but for `paused`, `retention`."""
+    require_queue(caller, queue)
+    given = {name: getattr(changes, name) for name in changes.model_fields_set}
+    wanted = {name: getattr(_DEFAULTS, name) if value is None else value for name, value in given.items()}
+    check = condition(if_match, if_none_match)
+    return await _answer(store, await queues.patch_queue(store, caller.project_id, queue, wanted, check), response)
+
+
+@router.get(
+    "/v1/queues/{queue}",
+    operation_id="get_queue",
+    summary="Read a queue",
+    response_model=QueueDocument,
+    responses=problems(_NO_QUEUE) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
+)
+async def get_queue(
+    queue: QueueName, caller: AnyCaller, store: StoreOf, response: Response, if_none_match: IfNoneMatch = None
+) -> Any:
+    """Return a queue's configuration, and how many messages it holds."""
+    require_queue(caller, queue)
+    stored = await queues.get_queue(store, caller.project_id, queue)
+    if not_modified(stored.config, if_none_match):
+        return Response(status_code=304, headers={"ETag": etag(stored.config)})
+    return await _answer(store, stored, response)
+
+
+@router.delete(
+    "/v1/queues/{queue}",
+    operation_id="delete_queue",
+    summary="Delete a queue",
+    status_code=204,
+    response_class=Response,
+    responses=problems({**_NO_QUEUE, **CHANGED}),
+)
+async def delete_queue(
+    queue: QueueName, caller: Manager, store: StoreOf, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+) -> None:
+    """Delete a queue with all its messages, at once. Receipts of it are not found afterwards."""
+    require_queue(caller, queue)
+    await queues.delete_queue(store, caller.project_id, queue, condition(if_match, if_none_match))
+
+
+@router.post(
+    "/v1/queues/{queue}/purge",
+    operation_id="purge_queue",
+    summary="Remove all messages of a queue",
+    responses=problems(_NO_QUEUE),
+)
+async def purge_queue(queue: QueueName, caller: Manager, store: StoreOf) -> Purged:
+    """Remove every message, leased ones too, at once; the configuration stays."""
+    require_queue(caller, queue)
+    return Purged(purged=await queues.purge_queue(store, caller.project_id, queue))
+
+
+@router.get("/v1/queues", operation_id="list_queues", summary="List queues", responses=problems())
+async def list_queues(
+    *,
+    query: Annotated[QueueQuery, Query()],
+    caller: AnyCaller,
+    store: StoreOf,
+    cursors: CursorsOf,
+    request: Request,
+    response: Response,
+) -> Page[QueueDocument]:
+    """List the project's queues in the byte order of their names; a key with queue patterns sees those it covers."""
+    wanted = query.filter(caller.queues)
+    listing = ("queues", caller.project_id, wanted)
+    after = cursors.open(query.cursor, *listing) if query.cursor is not None else ""
+    found, last = await queues.list_queues(store, caller.project_id, wanted, after, query.limit)
+    stats = await queues.stats_of(store, found)
+    documents = [_document(queue, counted) for queue, counted in zip(found, stats, strict=True)]
+    return page(documents, cursors.seal(last, *listing) if last is not None else None, request, response)

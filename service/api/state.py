@@ -1,0 +1,26 @@
+"""What the operations of one process share."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.api.cursors import Cursors
+from service.auth.keyring import Keyring
+from service.store.store import Store
+
+
+async def _store(request: Request) -> Store:
+    return request.app.state.store  # type: ignore[no-any-return]
+
+
+async def _keyring(request: Request) -> Keyring:
+    return request.app.state.keyring  # type: ignore[no-any-return]
+
+
+async def _cursors(request: Request) -> Cursors:
+    return request.app.state.cursors  # type: ignore[no-any-return]
+
+
+StoreOf = Annotated[Store, Depends(_store)]
+KeyringOf = Annotated[Keyring, Depends(_keyring)]
+CursorsOf = Annotated[Cursors, Depends(_cursors)]

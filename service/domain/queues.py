@@ -1,0 +1,142 @@
+"""What owners do with queues. A change is told to every process before it is answered."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.errors import Conflict, Unavailable, invalid
+from service.model import Queue, QueueConfig, QueueStats
+from service.store import queues, stats
+from service.store.directory import queue_not_found
+from service.store.queues import QueueFilter
+from service.store.store import Store
+from service.store.transactions import transaction
+
+# Looks at what is there (None: no such queue) while it is locked, and raises PreconditionFailed if it is not wanted.
+Condition = Callable[[QueueConfig | None], None]
+
+
+async def put_queue(
+    store: Store, project_id: int, name: str, wanted: QueueConfig, condition: Condition, *, keep_type: bool
+) -> tuple[Queue, bool]:
+    """Create a queue, or give the existing one the whole configuration; tell whether it was created."""
+    _check_limits(store, wanted)
+
+    async def work(connection: AsyncConnection) -> tuple[Queue, bool]:
+        old = await queues.find(connection, project_id, name, lock=True)
+        condition(old.config if old else None)
+        if old is None:
+            _check_available(wanted)
+            new = await queues.create(connection, project_id, name, wanted)
+            if new is not None:
+                return new, True
+            # Somebody else made it a moment ago.
+            old = await queues.find(connection, project_id, name, lock=True)
+            condition(old.config if old else None)
+        if old is None:
+            raise Unavailable("The queue was created and deleted at the same moment. Send the request again.")
+        config = replace(wanted, type=old.config.type) if keep_type else wanted
+        return await _configure(connection, old, config), False
+
+    queue, created = await transaction(store.engine, work)
+    _tell(store, queue)
+    return queue, created
+
+
+async def patch_queue(
+    store: Store, project_id: int, name: str, changes: Mapping[str, Any], condition: Condition
+) -> Queue:
+    """Replace some fields of a queue's configuration. Raises NotFound, PreconditionFailed, Conflict."""
+
+    async def work(connection: AsyncConnection) -> Queue:
+        old = await _locked(connection, project_id, name, condition)
+        config = replace(old.config, **changes)
+        _check_limits(store, config)
+        return await _configure(connection, old, config)
+
+    queue = await transaction(store.engine, work)
+    _tell(store, queue)
+    return queue
+
+
+async def get_queue(store: Store, project_id: int, name: str) -> Queue:
+    """Return a queue as it is in the database. Raises NotFound."""
+    queue = await transaction(store.engine, lambda connection: queues.find(connection, project_id, name))
+    if queue is None:
+        raise queue_not_found(name)
+    return queue
+
+
+async def list_queues(
+    store: Store, project_id: int, wanted: QueueFilter, after: str, limit: int
+) -> tuple[list[Queue], str | None]:
+    """Return a page of queues by name, and the name after which the next page begins."""
+    return await transaction(
+        store.engine, lambda connection: queues.listed(connection, project_id, wanted, after, limit)
+    )
+
+
+async def delete_queue(store: Store, project_id: int, name: str, condition: Condition) -> None:
+    """Delete a queue with its messages. Raises NotFound, PreconditionFailed."""
+
+    async def work(connection: AsyncConnection) -> Queue:
+        queue = await _locked(connection, project_id, name, condition)
+        await queues.remove(connection, queue)
+        return queue
+
+    _tell(store, await transaction(store.engine, work))
+
+
+async def purge_queue(store: Store, project_id: int, name: str) -> int:
+    """Remove every message of a queue, leased ones too; return how many there were, estimated above some millions."""
+    old = await get_queue(store, project_id, name)
+    purged = await stats.messages_under(store.engine, old.number)
+
+    async def work(connection: AsyncConnection) -> Queue:
+        return await queues.renumber(connection, await _locked(connection, project_id, name, _anything))
+
+    _tell(store, await transaction(store.engine, work))
+    return purged
+
+
+async def stats_of(store: Store, found: Sequence[Queue]) -> list[QueueStats]:
+    """Return how many messages each of these queues holds."""
+    return await stats.of(store.engine, found)
+
+
+async def _locked(connection: AsyncConnection, project_id: int, name: str, condition: Condition) -> Queue:
+    queue = await queues.find(connection, project_id, name, lock=True)
+    if queue is None:
+        raise queue_not_found(name)
+    condition(queue.config)
+    return queue
+
+
+async def _configure(connection: AsyncConnection, old: Queue, config: QueueConfig) -> Queue:
+    """Change a locked queue, unless that changes nothing."""
+    if config.type != old.config.type:
+        raise Conflict(f"The type of a queue cannot be changed; this one is {old.config.type}. Make another queue.")
+    return old if config == old.config else await queues.configure(connection, old, config)
+
+
+def _check_limits(store: Store, config: QueueConfig) -> None:
+    limit = store.settings.max_message_bytes
+    if config.max_message_bytes > limit:
+        raise invalid("/max_message_bytes", "out_of_range", f"The operator allows at most {limit}.")
+
+
+def _check_available(config: QueueConfig) -> None:
+    if config.type != "standard":
+        raise invalid("/type", "not_available", f"Queues of type {config.type} are not available yet; use standard.")
+
+
+def _anything(_config: QueueConfig | None) -> None:
+    """Accept whatever is there."""
+
+
+def _tell(store: Store, queue: Queue) -> None:
+    """Let every process look at the queue anew; whoever waits for its messages does so at once."""
+    store.directory.forget(queue.project_id, queue.name)
+    store.wakeups.queue_changed(queue.id)

@@ -1,0 +1,133 @@
+"""Queues in the database: their configuration, and the numbers that their messages are stored under."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.errors import NotFound
+from service.model import Queue, QueueConfig
+from service.store.identifiers import random_number
+from service.store.tables import queue, retired_queue
+
+_NOW = func.clock_timestamp()
+_CONFIG = tuple(QueueConfig.__dataclass_fields__)
+
+# What a page looks at, whatever its filters leave of it.
+PAGE_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which queues of a project to list. `names`: patterns of which one must match."""
+
+    prefix: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    names: tuple[str, ...] = ("*",)
+
+
+async def find(connection: AsyncConnection, project_id: int, name: str, *, lock: bool = False) -> Queue | None:
+    """Return the queue of this name; `lock`: nobody else changes it before this transaction ends."""
+    statement = select(queue).where(queue.c.project_id == project_id, queue.c.name == name)
+    row = (await connection.execute(statement.with_for_update() if lock else statement)).first()
+    return _queue(row) if row else None
+
+
+async def create(connection: AsyncConnection, project_id: int, name: str, config: QueueConfig) -> Queue | None:
+    """Make a queue; None when there is one of this name by now. Raises NotFound when the project is gone."""
+    statement = upsert(queue).values(
+        id=random_number(),
+        project_id=project_id,
+        name=name,
+        number=random_number(),
+        created_at=_NOW,
+        updated_at=_NOW,
+        **asdict(config),
+    )
+    statement = statement.on_conflict_do_nothing(index_elements=[queue.c.project_id, queue.c.name])
+    try:
+        row = (await connection.execute(statement.returning(queue))).first()
+    except IntegrityError as error:
+        raise NotFound("project", "The project is gone. Create it again, or use a key of another project.") from error
+    return _queue(row) if row else None
+
+
+async def configure(connection: AsyncConnection, old: Queue, config: QueueConfig) -> Queue:
+    """Give a locked queue this configuration."""
+    return await _change(connection, old, asdict(config))
+
+
+async def renumber(connection: AsyncConnection, old: Queue) -> Queue:
+    """Store a locked queue's messages under a new number from now on; the old ones are gone with this."""
+    await retire(connection, [old.number])
+    return await _change(connection, old, {"number": random_number()})
+
+
+async def _change(connection: AsyncConnection, old: Queue, values: dict[str, Any]) -> Queue:
+    statement = update(queue).where(queue.c.id == old.id).values(version=queue.c.version + 1, updated_at=_NOW, **values)
+    return _queue((await connection.execute(statement.returning(queue))).one())
+
+
+async def remove(connection: AsyncConnection, old: Queue) -> None:
+    """Delete a locked queue, its messages with it."""
+    await retire(connection, [old.number])
+    await connection.execute(delete(queue).where(queue.c.id == old.id))
+
+
+async def retire(connection: AsyncConnection, numbers: Sequence[int]) -> None:
+    """Have the messages under these numbers removed in the background."""
+    await connection.execute(
+        insert(retired_queue).values([{"number": number, "retired_at": _NOW} for number in numbers])
+    )
+
+
+async def listed(
+    connection: AsyncConnection, project_id: int, wanted: QueueFilter, after: str, limit: int
+) -> tuple[list[Queue], str | None]:
+    """Return a page in the byte order of names, and the name after which the next one begins, if there is one."""
+    looked = (
+        select(queue)
+        .where(queue.c.project_id == project_id, queue.c.name > after, *_begins_with(wanted.prefix))
+        .order_by(queue.c.name)
+        .limit(PAGE_ROWS)
+        .cte("looked")
+        .prefix_with("materialized", dialect="postgresql")
+    )
+    matching = select(looked).where(*_fits(looked.c, wanted)).order_by(looked.c.name).limit(limit + 1)
+    last = select(func.count(), func.max(looked.c.name))
+    page = [_queue(row) for row in await connection.execute(matching)]
+    if len(page) > limit:
+        return page[:limit], page[limit - 1].name
+    seen, last_name = (await connection.execute(last)).one()
+    return page, last_name if seen == PAGE_ROWS else None
+
+
+def _begins_with(prefix: str) -> list[ColumnElement[bool]]:
+    """Return the range of names that begin so; names are ASCII and compared by their bytes."""
+    return [queue.c.name >= prefix, queue.c.name < prefix[:-1] + chr(ord(prefix[-1]) + 1)] if prefix else []
+
+
+def _fits(columns: Any, wanted: QueueFilter) -> list[ColumnElement[bool]]:
+    conditions = [columns.labels.contains({key: value}) for key, value in wanted.labels]
+    if "*" not in wanted.names:
+        expressions = ("".join(".*" if part == "*" else re.escape(part) for part in name) for name in wanted.names)
+        conditions.append(columns.name.regexp_match(f"^({'|'.join(expressions)})$"))
+    return conditions
+
+
+def _queue(row: Row[*tuple[Any, ...]]) -> Queue:
+    return Queue(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        number=row.number,
+        version=row.version,
+        config=QueueConfig(**{field: getattr(row, field) for field in _CONFIG}),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,29 @@
+-- name: count
+-- Exact up to $3 messages a queue: it looks at one more, so that `seen` tells whether that was all. In the order of the
+-- index, so that what was seen of a greater queue begins with its oldest.
+select
+    a.ord, tally.seen, tally.ready, tally.delayed, tally.leased,
+    extract(epoch from moment.now - tally.oldest)::float8 as oldest_ready_age
+from (select clock_timestamp() as now offset 0) as moment
+cross join unnest($1::bigint[], $2::interval[]) with ordinality as a (number, retention, ord)
+cross join lateral (
+    select
+        count(*) as seen,
+        count(*) filter (where part.visible_at <= moment.now and part.live) as ready,
+        count(*) filter (where part.visible_at > moment.now and part.lease is null and part.live) as delayed,
+        count(*) filter (where part.visible_at > moment.now and part.lease is not null) as leased,
+        min(part.visible_at) filter (where part.visible_at <= moment.now and part.live) as oldest
+    from (
+        select
+            m.visible_at, m.lease,
+            coalesce(m.expires_at, m.first_visible_at + a.retention, 'infinity') > moment.now as live
+        from message as m
+        where m.queue_number = a.number
+        limit $3 + 1
+    ) as part
+) as tally
+order by a.ord;
+
+-- name: messages
+-- All rows of a queue, by an index alone where vacuum has been.
+select count(*) as messages from message where queue_number = $1;
