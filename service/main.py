@@ -1,11 +1,13 @@
 """Composition root: settings → database → app → loops."""
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from service.api.app import build_api
+from service.api.docs import rendered
 from service.api.express import Express
 from service.api.operations import Performer, add_operations
 from service.auth.keyring import Keyring
-from service.settings import Deployment
+from service.settings import Deployment, Settings
 from service.store.store import Store
 
 
@@ -13,13 +15,12 @@ class App:
     """One service process as an ASGI application. Nothing is opened before the server starts it."""
 
     def __init__(self, deployment: Deployment) -> None:
-        from fastapi import FastAPI
         self._store = Store(deployment)
         self._keyring = Keyring(self._store, deployment.root_key)
         performer = Performer(self._store, self._keyring)
-        api = FastAPI()
-        add_operations(api, performer)
-        self._front = Express(api, performer) if deployment.settings.express else api
+        self._api = build_api(self._store, self._keyring, deployment)
+        add_operations(self._api, performer)
+        self._front = Express(self._api, performer) if deployment.settings.express else self._api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the server's start and stop."""
@@ -30,13 +31,18 @@ class App:
 
     def drain(self) -> None:
         """Answer all who wait and lease nothing from here on: the server is going to stop."""
+        self._api.state.draining = True
         self._store.drain()
 
+    def openapi(self) -> str:
+        """Return the OpenAPI document as it is checked in."""
+        return rendered(self._api)
+
     async def _live(self, receive: Receive, send: Send) -> None:
-        message: Message = await receive()
+        await receive()
         await self._store.open()
         await send({"type": "lifespan.startup.complete"})
-        message = await receive()
+        await receive()
         self.drain()
         await self._store.close()
         await send({"type": "lifespan.shutdown.complete"})
@@ -45,3 +51,9 @@ class App:
 def create_app(deployment: Deployment) -> App:
     """Return the application of one service process."""
     return App(deployment)
+
+
+def openapi_document() -> bytes:
+    """Return the OpenAPI document of this version, which is the same whatever the settings."""
+    deployment = Deployment(Settings(), "postgresql://nowhere/none", "postgresql://nowhere/none", "0" * 20, b"0" * 32)
+    return create_app(deployment).openapi().encode()
