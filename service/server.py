@@ -13,7 +13,7 @@ import asyncpg
 import uvicorn
 import uvloop
 
-from service import embedded
+from service import embedded, log
 from service.banner import banner
 from service.main import App, create_app
 from service.settings import Deployment, Settings
@@ -37,6 +37,7 @@ def serve(settings: Settings) -> int:
     Raises:
         CannotServe, CannotStart, SchemaMismatch: with what to do about it.
     """
+    log.configure(settings)
     with contextlib.ExitStack() as stack:
         if settings.database_url is None:
             # First of all: a second start has to hear that one runs, not that its port is taken.
@@ -110,8 +111,8 @@ def _kept(settings: Settings, name: str, prefix: str = "") -> str:
         return embedded.kept(settings.data_dir / name, prefix)
     except OSError as error:
         message = (
-            f"Cannot keep {name} in {settings.data_dir} ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you may "
-            "write in, or give the key by a setting."
+            f"Cannot keep {name} in {settings.data_dir} ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you "
+            "may write in, or give the key by a setting."
         )
         raise CannotServe(message) from error
 
@@ -180,6 +181,7 @@ def run(deployment: Deployment, listener: socket.socket, announce: Callable[[], 
 
 def _work(deployment: Deployment, listener: socket.socket, serving: Connection) -> None:
     """Be one of several processes."""
+    log.configure(deployment.settings)
     raise SystemExit(run(deployment, listener, lambda: serving.send_bytes(b"1")))
 
 

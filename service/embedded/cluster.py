@@ -52,10 +52,12 @@ _SETTINGS = {
     "autovacuum_naptime": "5s",
     "autovacuum_vacuum_cost_delay": "0",
     "idle_in_transaction_session_timeout": "60s",
+    # On also for tests: without it the end of the server's processes would lose what was answered.
+    "synchronous_commit": "on",
 }
-_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-# For tests. The end of a process loses nothing either way, only that of the machine does.
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_DURABLE = {"fsync": "on", "full_page_writes": "on"}
+# For tests: only the end of the machine loses anything.
+_FAST = {"fsync": "off", "full_page_writes": "off"}
 
 
 @contextlib.contextmanager

@@ -10,19 +10,21 @@ from pathlib import Path
 from service.embedded.failure import CannotStart
 
 _PATIENCE_SECONDS = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+# Each carries the process id of the server that wrote it.
+_NOTES = ("postmaster.pid", ".s.PGSQL.5432.lock")
 
 
 def clear(data: Path) -> None:
-    """End every server process that works in this cluster, then remove the note of it.
+    """End every server process that works in this cluster, then remove the notes of it.
 
     The caller holds the lock of the folder, so whoever works there has lost its service. PostgreSQL itself goes by the
-    process id in the note, which after a restart of a container is as likely as not that of another program.
+    process id in its notes, which after a restart of a container is as likely as not that of another program.
 
     Raises:
         CannotStart: one would not end.
     """
     if not Path("/proc/self/cwd").exists():
-        # Nothing to look with: PostgreSQL's own check of its note decides.
+        # Nothing to look with: PostgreSQL's own check of its notes decides.
         return
     for number, seconds in _PATIENCE_SECONDS:
         for process in servers_in(data):
@@ -30,7 +32,8 @@ def clear(data: Path) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
         if _within(seconds, lambda: not servers_in(data)):
-            (data / "postmaster.pid").unlink(missing_ok=True)
+            for note in _NOTES:
+                (data / note).unlink(missing_ok=True)
             return
     message = (
         f"A PostgreSQL that an earlier start left behind does not end: kill -9 {' '.join(map(str, servers_in(data)))}"
