@@ -9,6 +9,8 @@ from service.api.operations import Performer, add_operations
 from service.auth.keyring import Keyring
 from service.settings import Deployment, Settings
 from service.store.store import Store
+from service.upkeep.chores import chores
+from service.upkeep.upkeep import Upkeep
 
 
 class App:
@@ -17,6 +19,7 @@ class App:
     def __init__(self, deployment: Deployment) -> None:
         self._store = Store(deployment)
         self._keyring = Keyring(self._store, deployment.root_key)
+        self._upkeep = Upkeep(chores(self._store, self._keyring))
         performer = Performer(self._store, self._keyring)
         self._api = build_api(self._store, self._keyring, deployment)
         add_operations(self._api, performer)
@@ -41,9 +44,11 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         await self._store.open()
+        self._upkeep.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.drain()
+        await self._upkeep.close()
         await self._store.close()
         await send({"type": "lifespan.shutdown.complete"})
 

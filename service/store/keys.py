@@ -1,6 +1,6 @@
 """API keys in the database."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, LargeBinary, Row, any_, bindparam, delete, func, i
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Key, Scope
+from service.store.statements import STATEMENTS
 from service.store.tables import api_key, project
 
 
@@ -39,6 +40,9 @@ _FIND = (
     .join(project, project.c.id == api_key.c.project_id)
     .where(api_key.c.secret_hash == any_(bindparam("hashes", type_=ARRAY(LargeBinary))))
 )
+
+
+_TOUCH = STATEMENTS["keys.touch"]
 
 
 async def find(connection: AsyncConnection, hashes: Iterable[bytes]) -> dict[bytes, FoundKey]:
@@ -81,6 +85,11 @@ async def remove(connection: AsyncConnection, project_id: int, key_id: UUID) -> 
     """Delete a key of this project; False when there is none."""
     statement = delete(api_key).where(api_key.c.project_id == project_id, api_key.c.id == key_id)
     return (await connection.execute(statement)).rowcount > 0
+
+
+async def touch(connection: AsyncConnection, used: Mapping[UUID, datetime]) -> None:
+    """Note when keys were last used, to the minute."""
+    await connection.exec_driver_sql(_TOUCH, (list(used), list(used.values())))
 
 
 def _key(row: Row[*tuple[Any, ...]]) -> Key:

@@ -7,14 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.errors import Unavailable
 from service.model import Queue, QueueStats
 from service.store.statements import STATEMENTS
-from service.store.transactions import transaction
+from service.store.transactions import by_index, transaction
 
 EXACT = 10_000
 
 _COUNT = STATEMENTS["stats.count"]
 _MESSAGES = STATEMENTS["stats.messages"]
-# Whatever the planner knows of the table, these are answered from an index of the queue.
-_BY_INDEX = "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)"
 _PATIENCE = "select set_config('statement_timeout', '2000', true)"
 
 
@@ -22,7 +20,7 @@ async def of(engine: AsyncEngine, queues: Sequence[Queue]) -> list[QueueStats]:
     """Return the stats of these queues, in their order."""
 
     async def work(connection: AsyncConnection) -> list[QueueStats]:
-        await connection.exec_driver_sql(_BY_INDEX)
+        await by_index(connection)
         asked = ([queue.number for queue in queues], [queue.config.retention for queue in queues], EXACT)
         return [
             QueueStats(row.ready, row.delayed, row.leased, row.oldest_ready_age, approximate=row.seen > EXACT)
@@ -36,7 +34,7 @@ async def messages_under(engine: AsyncEngine, number: int) -> int:
     """Return how many messages a queue number has; what takes over two seconds to count is estimated."""
 
     async def count(connection: AsyncConnection) -> int:
-        await connection.exec_driver_sql(_BY_INDEX)
+        await by_index(connection)
         await connection.exec_driver_sql(_PATIENCE)
         return int((await connection.exec_driver_sql(_MESSAGES, (number,))).scalar_one())
 

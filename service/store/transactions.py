@@ -19,6 +19,11 @@ _log = structlog.get_logger()
 # Under the five seconds in which every request is answered. The server's own limits end the statement soon after.
 DEADLINE_SECONDS = 4.7
 
+_BY_INDEX = (
+    "select set_config(name, 'off', true) from unnest("
+    "array['enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin', 'enable_sort']) as name"
+)
+
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
@@ -84,3 +89,8 @@ def broken_rule(error: DBAPIError) -> str | None:
     """Return the name of the constraint that a statement would have broken, if that is what went wrong."""
     found = cause(error)
     return found.constraint_name if isinstance(found, asyncpg.IntegrityConstraintViolationError) else None
+
+
+async def by_index(connection: AsyncConnection) -> None:
+    """Keep the planner from reading whole tables or sorting whole queues, whatever it believes of their size."""
+    await connection.exec_driver_sql(_BY_INDEX)

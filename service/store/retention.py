@@ -1,0 +1,129 @@
+"""Removing messages whose time is over, a bounded batch at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.store.clock import EPOCH, MICROSECOND
+from service.store.identifiers import sent_at
+from service.store.statements import STATEMENTS
+from service.store.transactions import by_index, transaction
+
+BATCH = 1000
+
+_QUEUES = STATEMENTS["retention.queues"]
+_LOOK = STATEMENTS["retention.look"]
+_WAITING = STATEMENTS["retention.expire_waiting"]
+_RETURNED = STATEMENTS["retention.expire_returned"]
+_KEPT = STATEMENTS["retention.kept"]
+_OWN = STATEMENTS["retention.expire_own"]
+
+# A transaction that began with an older time may commit this much later.
+SLACK = timedelta(seconds=6)
+NEVER = datetime.max.replace(tzinfo=UTC)
+FIRST = UUID(int=0)
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is remembered of a queue between two looks.
+
+    Messages are looked at twice: in the order they become visible, from `low_visible_at` on, for those nobody has
+    touched; in the order they were sent, for the rest. There everything before `passed_id` was seen, and from `kept_id`
+    on some were kept, being delayed or leased; none of them expires before `kept_until`.
+    """
+
+    number: int
+    changed_at: datetime
+    due: datetime = EPOCH
+    low_visible_at: datetime = EPOCH
+    passed_id: UUID = FIRST
+    kept_id: UUID = FIRST
+    kept_until: datetime = NEVER
+    rest_until: datetime = EPOCH
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at a queue found: when the first message may expire, by either order."""
+
+    number: int
+    retention: timedelta
+    waiting_due: datetime
+    returned_due: datetime
+
+
+async def queues(engine: AsyncEngine, since: datetime) -> list[tuple[int, datetime]]:
+    """Return number and time of change of the queues with a retention that were changed since then."""
+    rows = await _run(engine, _QUEUES, (since,))
+    return [(row.number, row.updated_at) for row in rows]
+
+
+async def look(engine: AsyncEngine, watches: Sequence[Watch]) -> list[Seen]:
+    """Return what is first in each of these queues; those that have nothing to expire any more are missing."""
+    numbers = [watch.number for watch in watches]
+    lows = [watch.low_visible_at for watch in watches]
+    return [_seen(row) for row in await _run(engine, _LOOK, (numbers, lows, [watch.passed_id for watch in watches]))]
+
+
+def _seen(row: Any) -> Seen:
+    sent = EPOCH + sent_at(row.first_id) * MICROSECOND if row.first_id else None
+    return Seen(
+        row.number,
+        row.retention,
+        waiting_due=row.first_visible_at + row.retention if row.first_visible_at else NEVER,
+        returned_due=sent + row.retention if sent else NEVER,
+    )
+
+
+async def expire_waiting(engine: AsyncEngine, watch: Watch, retention: timedelta, now: datetime) -> int:
+    """Delete a batch of the expired messages that nobody has touched; 0: that was all, the watch has moved on."""
+    removed = await _delete(engine, _WAITING, (watch.number, watch.low_visible_at, BATCH))
+    if not removed:
+        watch.low_visible_at = max(watch.low_visible_at, now - retention - SLACK)
+    return removed
+
+
+async def expire_returned(engine: AsyncEngine, watch: Watch, retention: timedelta, now: datetime) -> int:
+    """Delete a batch of the expired messages that consumers gave back; 0: that was all, the watch has moved on."""
+    before = first_id(now - retention)
+    removed = await _delete(engine, _RETURNED, (watch.number, watch.kept_id, before, BATCH))
+    if not removed:
+        kept = await _run(engine, _KEPT, (watch.number, watch.kept_id, before))
+        watch.passed_id = watch.kept_id = max(watch.passed_id, first_id(now - retention - SLACK))
+        watch.kept_until = NEVER
+        if kept and kept[0].first_id is not None:
+            watch.kept_id, watch.kept_until = min(kept[0].first_id, watch.kept_id), kept[0].due
+    return removed
+
+
+async def expire_own(engine: AsyncEngine) -> int:
+    """Delete one batch of messages whose own ttl is over, of whatever queues."""
+    return await _delete(engine, _OWN, (BATCH,))
+
+
+def first_id(at: datetime) -> UUID:
+    """Return the least id that a message sent at this time, to the millisecond, can have."""
+    return UUID(int=max(0, (at - EPOCH) // timedelta(milliseconds=1)) << 80)
+
+
+async def _run(engine: AsyncEngine, sql: str, arguments: tuple[Any, ...]) -> list[Any]:
+    async def work(connection: AsyncConnection) -> list[Any]:
+        await by_index(connection)
+        return list(await connection.exec_driver_sql(sql, arguments))
+
+    return await transaction(engine, work)
+
+
+async def _delete(engine: AsyncEngine, sql: str, arguments: tuple[Any, ...]) -> int:
+    async def work(connection: AsyncConnection) -> int:
+        await by_index(connection)
+        result: CursorResult[Any] = await connection.exec_driver_sql(sql, arguments)
+        return result.rowcount
+
+    return await transaction(engine, work)

@@ -1,0 +1,29 @@
+-- name: numbers
+select number from retired_queue order by retired_at limit 1000;
+
+-- name: remove
+-- A batch of a retired queue's messages, behind the last id of the batch before: what was deleted there would have to be
+-- passed over again. Nothing comes back when another process is at it.
+with mine as materialized (
+    select number from retired_queue where number = $1 for update skip locked
+), batch as materialized (
+    select found.ctid, found.id
+    from mine
+    cross join lateral (
+        select m.ctid, m.id
+        from message as m
+        where m.queue_number = mine.number and m.id > $2
+        order by m.id
+        limit $3
+        for update skip locked
+    ) as found
+), gone as (
+    delete from message where ctid = any(array(select ctid from batch)) returning queue_number
+)
+select (select count(*) from gone) as removed, (select id from batch order by id desc limit 1) as last_id;
+
+-- name: forget
+-- A send that began before the purge or delete may still add a message: no statement lasts a minute.
+delete from retired_queue as r
+where r.number = $1 and r.retired_at < clock_timestamp() - interval '1 minute'
+    and not exists (select from message as m where m.queue_number = r.number);

@@ -1,0 +1,71 @@
+"""The loops behind the chores: a round, a rest, again."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+import structlog
+
+from service.errors import Unavailable
+from service.telemetry import CHORE_ROUNDS
+
+_log = structlog.get_logger()
+
+# Does one round and returns how long to rest.
+Chore = Callable[[], Awaitable[timedelta]]
+
+_FIRST_BACKOFF = timedelta(seconds=0.5)
+_LONGEST_BACKOFF = timedelta(seconds=30)
+
+
+class Upkeep:
+    """The chores of one process, each in a loop of its own. Other processes do the same ones."""
+
+    def __init__(self, chores: Mapping[str, Chore]) -> None:
+        self._chores = chores
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Start every loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="upkeep")
+
+    async def close(self) -> None:
+        """End every loop."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as loops:
+            for name, chore in self._chores.items():
+                loops.create_task(_keep(name, chore), name=f"upkeep-{name}")
+
+
+async def _keep(name: str, chore: Chore) -> None:
+    """Do a chore for ever; one that fails rests longer each time."""
+    backoff = _FIRST_BACKOFF
+    while True:
+        rest = await do_round(name, chore)
+        if rest is None:
+            rest, backoff = backoff, min(2 * backoff, _LONGEST_BACKOFF)
+        else:
+            backoff = _FIRST_BACKOFF
+        await asyncio.sleep(rest.total_seconds())
+
+
+async def do_round(name: str, chore: Chore) -> timedelta | None:
+    """Do one round; None when it failed, which is logged and counted."""
+    try:
+        rest = await chore()
+    except Unavailable:
+        _log.info("chore_put_off", chore=name)
+        CHORE_ROUNDS.labels(name, "put_off").inc()
+        return None
+    except Exception:  # noqa: BLE001 - a chore that fails must not end the others
+        _log.exception("chore_failed", chore=name)
+        CHORE_ROUNDS.labels(name, "failed").inc()
+        return None
+    CHORE_ROUNDS.labels(name, "done").inc()
+    return rest
