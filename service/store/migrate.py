@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from importlib import resources
+from typing import Any
 
 import asyncpg
 from alembic import command
@@ -20,7 +20,8 @@ from service.store.connections import CONNECT_SECONDS
 
 # Any number, the same in every process: one of them migrates, the others wait for it.
 _LOCK = 7_236_837_012_837_465
-_LOCK_SECONDS = 5
+_LOCK_TIMEOUT = "5s"
+_REST_SECONDS = 1.0
 _TRIES = 24
 _LOCK_NOT_AVAILABLE = "55P03"
 
@@ -37,9 +38,14 @@ async def migrate(url: str) -> None:
     """
     if await current(url) == head():
         return
+    await upgrade(url, "head")
+
+
+async def upgrade(url: str, revision: str) -> None:
+    """Bring the schema up to one revision, in as many tries for the locks as it takes."""
     for attempt in range(1, _TRIES + 1):
         try:
-            await _within_transaction(url, lambda config: command.upgrade(config, "head"))
+            await _within_transaction(url, lambda config: command.upgrade(config, revision))
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
@@ -49,7 +55,7 @@ async def migrate(url: str) -> None:
                 )
                 raise SchemaMismatch(message) from error
             # Meanwhile whoever queued up behind our request for a lock gets on with its work.
-            await asyncio.sleep(1)
+            await asyncio.sleep(_REST_SECONDS)
         else:
             return
 
@@ -98,7 +104,7 @@ def _refuse_newer(found: str | None) -> None:
 async def _within_transaction(url: str, run: Callable[[Config], None]) -> None:
     """Run an Alembic command with the schema to ourselves: all of it happens, or nothing."""
     async with _connection(url) as connection, connection.begin():
-        await connection.execute(text(f"set local lock_timeout = '{_LOCK_SECONDS}s'"))
+        await connection.execute(text(f"set local lock_timeout = '{_LOCK_TIMEOUT}'"))
         await connection.execute(text("set local statement_timeout = 0"))
         # Of the transaction, not the session: behind a pooler the session is somebody else's a moment later.
         await connection.execute(text("select pg_advisory_xact_lock(:lock)").bindparams(lock=_LOCK))
@@ -130,10 +136,16 @@ def _scripts() -> ScriptDirectory:
 @contextlib.asynccontextmanager
 async def _connection(url: str) -> AsyncIterator[AsyncConnection]:
     """Open one connection. It prepares nothing by name, so it may go through a pooler."""
+    # Opened here, so that what is wrong comes as asyncpg says it.
+    opened = await asyncpg.connect(url, timeout=CONNECT_SECONDS, statement_cache_size=0)
+
+    async def creator(**_: Any) -> asyncpg.Connection:
+        return opened
+
     engine = create_async_engine(
         "postgresql+asyncpg://",
         poolclass=NullPool,
-        async_creator=partial(asyncpg.connect, url, timeout=CONNECT_SECONDS, statement_cache_size=0),
+        async_creator=creator,
         connect_args={"prepared_statement_name_func": str, "prepared_statement_cache_size": 0},
     )
     try:

@@ -1,0 +1,199 @@
+"""`restante serve`: one command, one port, any number of processes, and a clean end."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from service.embedded.leftovers import servers_in
+from tests.conftest import in_postgres
+from tests.serving import Serving, refused, serving
+from tests.test_embedded import becomes_true, on_linux
+
+_SECRET = "s" * 32
+
+
+@pytest.fixture
+def service(data_folder: Path) -> Iterator[Serving]:
+    with serving(data_folder) as service:
+        yield service
+
+
+def send(client: httpx.Client, body: object, queue: str = "q") -> None:
+    client.put(f"/v1/queues/{queue}").raise_for_status()
+    client.post(f"/v1/queues/{queue}/messages", json={"body": body}).raise_for_status()
+
+
+def received(client: httpx.Client, queue: str = "q", wait: float = 0) -> list[object]:
+    answer = client.post(f"/v1/queues/{queue}/messages/receive", json={"max_messages": 100, "wait": wait})
+    return [message["body"] for message in answer.raise_for_status().json()["messages"]]
+
+
+def test_the_four_lines_work_when_pasted(service: Serving) -> None:
+    lines = [line for line in service.banner.splitlines() if line.startswith(("curl", "RECEIPT="))]
+    assert len(lines) == 4
+    pasted = subprocess.run(["bash"], input="\n".join(lines), capture_output=True, text=True, timeout=30, check=True)
+    assert '"body":"Hello"' in pasted.stderr
+    assert "HTTP/1.1 204" in pasted.stdout
+    assert f"{service.url}/dashboard" in service.banner
+
+
+def test_the_keys_are_for_their_owner_alone_and_stay(data_folder: Path) -> None:
+    with serving(data_folder) as service:
+        first = service.key
+        for name in ("root.key", "secret.key", "database.password"):
+            assert (data_folder / name).stat().st_mode & 0o777 == 0o600
+        service.stop()
+    with serving(data_folder) as service:
+        assert service.key == first
+
+
+def test_a_key_of_the_operators_is_used_and_shown(data_folder: Path) -> None:
+    key = "!visible-$'ASCII\"#~" * 2
+    with serving(data_folder, root_key=key) as service, service.client() as client:
+        assert service.key == key
+        assert client.get("/v1/queues").status_code == 200
+        assert not (data_folder / "root.key").exists()
+
+
+def test_a_second_start_says_that_one_runs(service: Serving, data_folder: Path) -> None:
+    assert f"already running on {data_folder} (pid {service.process.pid})" in refused(data_folder, port="8080")
+
+
+def test_a_taken_port_is_told_with_what_to_do(data_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused(data_folder, port=str(port))
+    assert (
+        said
+        == f"Port {port} on 127.0.0.1 is taken. Stop what listens there, or set RESTANTE_PORT to another; 0 takes any.\n"
+    )
+
+
+def test_a_setting_out_of_range_is_told_by_its_name(data_folder: Path) -> None:
+    assert "RESTANTE_PORT" in refused(data_folder, port="eighty")
+    assert "RESTANTE_ROOT_KEY" in refused(data_folder, root_key="short")
+    assert "RESTANTE_SECRET_KEY" in refused(data_folder, secret_key="with a blank and long enough to be")
+
+
+def test_a_signal_ends_it_soon_and_the_database_with_it(service: Serving, data_folder: Path) -> None:
+    with service.client() as client:
+        send(client, 1)
+    began = time.monotonic()
+    assert service.stop() == 0
+    assert time.monotonic() - began < 5
+    assert not servers_in(data_folder / "postgres")
+    assert "database system is shut down" in (data_folder / "postgres.log").read_text()
+
+
+def test_parked_receives_are_answered_at_the_signal(service: Serving) -> None:
+    with service.client() as client:
+        client.put("/v1/queues/q").raise_for_status()
+        with client.stream("POST", "/v1/queues/q/messages/receive", json={"wait": 0}) as warm:
+            warm.read()
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as parked:
+            body = b'{"wait":60}'
+            head = f"POST /v1/queues/q/messages/receive HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {service.key}\r\n"
+            parked.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            assert becomes_true(lambda: "restante_parked_receives 1.0" in client.get("/metrics").text)
+            began = time.monotonic()
+            service.process.send_signal(signal.SIGTERM)
+            assert parked.recv(65536).startswith(b"HTTP/1.1 200")
+            assert time.monotonic() - began < 1
+    assert service.process.wait(5) == 0
+
+
+def test_what_was_answered_survives_kill_9_of_everything(data_folder: Path) -> None:
+    with serving(data_folder) as service:
+        with service.client() as client:
+            send(client, "kept")
+        for pid in [service.process.pid, *servers_in(data_folder / "postgres")]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        service.process.wait()
+    with serving(data_folder) as service, service.client() as client:
+        assert received(client, wait=5) == ["kept"]
+
+
+@on_linux
+def test_a_dead_worker_is_replaced_within_a_second_and_the_rest_goes_on(data_folder: Path) -> None:
+    with serving(data_folder, processes="2") as service, service.client() as client:
+        send(client, "kept")
+        assert becomes_true(lambda: len(service.workers()) == 2)
+        victim = service.workers()[0]
+        database = servers_in(data_folder / "postgres")[0]
+        victim.kill()
+        assert becomes_true(lambda: len(service.workers()) == 2 and victim not in service.workers(), seconds=1)
+        with service.client() as another:
+            assert received(another, wait=5) == ["kept"]
+        assert servers_in(data_folder / "postgres")[0] == database
+        assert service.stop() == 0
+    assert not servers_in(data_folder / "postgres")
+
+
+@on_linux
+def test_nothing_outlives_a_killed_supervisor(data_folder: Path) -> None:
+    with serving(data_folder, processes="2") as service:
+        assert becomes_true(lambda: len(service.workers()) == 2)
+        workers = service.workers()
+        service.process.kill()
+        service.process.wait()
+        assert not psutil.wait_procs(workers, timeout=20)[1]
+        assert becomes_true(lambda: not servers_in(data_folder / "postgres"))
+
+
+def test_metrics_are_the_sum_of_the_processes(data_folder: Path) -> None:
+    with serving(data_folder, processes="2") as service:
+        assert becomes_true(lambda: len(service.workers()) == 2)
+        for number in range(12):
+            with service.client() as client:
+                send(client, number)
+        with service.client() as client:
+            assert "restante_messages_sent_total 12.0" in client.get("/metrics").text
+
+
+def test_a_database_of_the_operators_serves_and_needs_the_secret_key(database: str, data_folder: Path) -> None:
+    assert "RESTANTE_SECRET_KEY is required" in refused(data_folder, database_url=database)
+    with serving(data_folder, database_url=database, secret_key=_SECRET) as service, service.client() as client:
+        send(client, 1)
+        assert received(client) == [1]
+        assert not (data_folder / "postgres").exists()
+
+
+def test_an_old_schema_is_refused_when_it_may_not_be_migrated(empty_database: str, data_folder: Path) -> None:
+    said = refused(data_folder, database_url=empty_database, secret_key=_SECRET, auto_migrate="0")
+    assert "run `restante migrate`" in said
+
+
+def test_a_newer_schema_is_refused(database: str, data_folder: Path) -> None:
+    in_postgres(database, "update alembic_version set version_num = '9999'")
+    assert "a newer one has migrated it" in refused(data_folder, database_url=database, secret_key=_SECRET)
+
+
+def test_a_database_that_lets_nobody_in_is_told(database: str, data_folder: Path) -> None:
+    wrong = database.replace("@", "x@")
+    said = refused(data_folder, database_url=wrong, secret_key=_SECRET)
+    assert "does not let us in" in said
+    assert wrong not in said
+
+
+def test_it_listens_on_ipv6_as_well(data_folder: Path) -> None:
+    with serving(data_folder, host="::1") as service, service.client() as client:
+        assert service.url.startswith("http://[::1]:")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_nothing_of_the_operators_pg_environment_is_heard(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
+    with serving(data_folder) as service, service.client() as client:
+        assert client.get("/readyz").status_code == 200
