@@ -73,11 +73,11 @@ async def test_step_by_step_gives_the_schema_of_a_fresh_install(empty_database: 
 
 
 async def test_the_tables_that_sqlalchemy_sees_are_the_ones_that_are_there(database: str) -> None:
-    def described(name: str | None, kind: str, _: object) -> bool:
-        return name in metadata.tables if kind == "table" else kind not in {"index", "unique_constraint"}
+    def described(_: object, name: str | None, kind: str, *__: object) -> bool:
+        return name in metadata.tables if kind == "table" else kind in {"column", "foreign_key_constraint"}
 
     def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": described})
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": described})
         return list(compare_metadata(context, metadata))
 
     async with migrations._connection(database) as connection:
