@@ -14,7 +14,7 @@ def banner(deployment: Deployment, listener: socket.socket) -> str:
     key = deployment.root_key
     authorized = f"-H {shlex.quote(f'Authorization: Bearer {key}')}"
     # The answer is shown as well, and its receipt kept for the next line.
-    keep = """| tee /dev/stderr | sed -n 's/.*"receipt":"\\([^"]*\\)".*/\\1/p'"""
+    keep = """| tee -a /dev/stderr | sed -n 's/.*"receipt":"\\([^"]*\\)".*/\\1/p'"""
     return f"""
 Restante answers at {url}
       Dashboard  {url}/dashboard

@@ -158,6 +158,19 @@ class Draft:
     tracestate: str | None = None
     id: UUID = UUID(int=0)
 
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether this is nothing but a JSON body."""
+        return (
+            self.is_json
+            and self.headers is None
+            and self.content_type is None
+            and self.traceparent is None
+            and self.delay is None
+            and self.deliver_at is None
+            and self.ttl is None
+        )
+
 
 class Action(IntEnum):
     """What can be done with a receipt. The numbers are stored in `settlement`."""

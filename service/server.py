@@ -16,6 +16,7 @@ import uvloop
 from service import embedded, log
 from service.banner import banner
 from service.main import App, create_app
+from service.protocol import Protocol
 from service.settings import Deployment, Settings
 from service.store.migrate import check, migrate
 from service.supervisor import Supervisor
@@ -194,7 +195,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 lifespan="on",
                 access_log=False,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 16 * 1024 * 1024
 
 
-async def read_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive, limit: int = MAX_REQUEST_BYTES) -> bytes:
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int = MAX_REQUEST_BYTES) -> bytes:
     """Return the whole body of a request.
 
     Raises:
@@ -24,11 +24,10 @@ async def read_body(headers: Iterable[tuple[bytes, bytes]], receive: Receive, li
         UnsupportedMediaType: it is compressed.
         MalformedRequest: it does not arrive in time, or breaks off.
     """
-    for name, value in headers:
-        if name == b"content-length":
-            _refuse_length(value, limit)
-        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise UnsupportedMediaType("Compressed request bodies are not read. Send it without Content-Encoding.")
+    if (length := headers.get(b"content-length")) is not None:
+        _refuse_length(length, limit)
+    if headers.get(b"content-encoding", b"").strip().lower() not in (b"", b"identity"):
+        raise UnsupportedMediaType("Compressed request bodies are not read. Send it without Content-Encoding.")
     step = _Step(receive)
     message = step.result
     if message is None:

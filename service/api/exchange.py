@@ -1,7 +1,8 @@
 """A hot operation's request and answer, whichever way it came: through FastAPI or ahead of it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from starlette.types import Receive
 
@@ -62,3 +63,14 @@ def json_answer(status: int, body: bytes) -> Answer:
 def rfc3339(at: datetime) -> str:
     """Return a UTC time with microseconds, such as 2026-11-25T08:00:00.123456Z."""
     return at.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def rfc3339_of(microseconds: int) -> str:
+    """Return the same of microseconds since 1970."""
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{fraction:06}Z"
+
+
+@lru_cache(4096)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

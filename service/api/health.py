@@ -68,6 +68,7 @@ async def metrics(store: StoreOf) -> Response:
     """Return the counts of this node's processes in Prometheus' text format."""
     with suppress(Unavailable):
         OLDEST_TRANSACTION_AGE.set(await _within_a_second(store, health.oldest_transaction_age))
+    store.report()
     return Response(exposition(), media_type=CONTENT_TYPE)
 
 

@@ -67,7 +67,7 @@ class JsonRoute(APIRoute):
 
         async def handle_json(request: Request) -> Response:
             await authenticate(request)
-            body = await read_body(request.scope["headers"], request.receive)
+            body = await read_body(dict(request.scope["headers"]), request.receive)
             return await handle(_JsonRequest(request, body))
 
         return handle_json

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from service import model
 from service.api.exact_json import decode, is_json, utf8
-from service.api.exchange import Answer, Exchange, json_answer, rfc3339
+from service.api.exchange import Answer, Exchange, json_answer, rfc3339, rfc3339_of
 from service.domain.receive import receive
 from service.domain.send import send
 from service.errors import FieldError, InvalidRequest, MalformedRequest, invalid
@@ -38,7 +38,9 @@ _wait_preference = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?
 class Message(Struct, forbid_unknown_fields=True):
     """A message to send."""
 
-    body: Annotated[msgspec.Raw, Meta(description="Any JSON value; kept byte for byte.")] = msgspec.Raw(b"")
+    body: Annotated[msgspec.Raw, Meta(description="Any JSON value; kept byte for byte.")] = msgspec.field(
+        default_factory=msgspec.Raw
+    )
     body_base64: Annotated[str | None, Meta(description="Instead of `body`: octets in base64 (RFC 4648).")] = None
     content_type: Annotated[
         str | None,
@@ -343,7 +345,7 @@ def _preferred_wait(headers: dict[bytes, bytes]) -> int | None:
 
 def _sent(draft: Draft, visible_at: datetime) -> bytes:
     return (
-        f'{{"id":"{draft.id}","sent_at":"{rfc3339(sent_at(draft.id))}",'
+        f'{{"id":"{draft.id}","sent_at":"{rfc3339_of(sent_at(draft.id))}",'
         f'"visible_at":"{rfc3339(visible_at)}","duplicate":false}}'
     ).encode()
 
@@ -364,7 +366,7 @@ def _received_message(store: Store, claimed: Claimed, row: asyncpg.Record) -> by
         f'{{"id":"{message_id}","receipt":"{receipt}",'
         f'"content_type":{_text(content_type) if content_type else _JSON_TYPE_TEXT},'
         f'"group":{_text(group) if group else "null"},"priority":{9 - row["urgency"]},'
-        f'"receive_count":{row["receive_count"]},"sent_at":"{rfc3339(sent_at(message_id))}",'
+        f'"receive_count":{row["receive_count"]},"sent_at":"{rfc3339_of(sent_at(message_id))}",'
         f'"first_received_at":"{rfc3339(row["first_received_at"])}",'
         f'"lease_expires_at":"{rfc3339(row["lease_expires_at"])}"'
     )

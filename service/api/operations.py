@@ -21,6 +21,7 @@ from service.api.request_id import request_id
 from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
 from service.errors import invalid
+from service.protocol import answer_at_once
 from service.store.store import Store
 from service.telemetry import count_request
 
@@ -145,27 +146,19 @@ class Performer:
         headers = dict(scope["headers"])
         identity = request_id(headers.get(b"request-id"))
         try:
-            answer = await self._answer(operation, name, scope, headers, receive)
-            answer_headers = [
-                *answer.headers,
-                (b"content-length", b"%d" % len(answer.body)),
-                (b"request-id", identity.encode()),
-            ]
-            if answer.status == 204:
-                answer_headers = [(b"request-id", identity.encode())]
+            answer = await self._answer(operation, name, headers, receive)
             status, body = answer.status, answer.body
+            answer_headers = [*answer.headers, (b"request-id", identity.encode())]
+            if status != 204:
+                answer_headers.append((b"content-length", b"%d" % len(body)))
         except Exception as error:  # noqa: BLE001 - the edge: whatever went wrong, the client gets an answer
             status, answer_headers, body = problem_response(problem_of(error), identity)
-        await send({"type": "http.response.start", "status": status, "headers": answer_headers})
-        if status == 413:
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-            await drain(receive)
-            body = b""
-        await send({"type": "http.response.body", "body": body})
+        if status == 413 or not answer_at_once(scope, status, answer_headers, body):
+            await _send(receive, send, status, answer_headers, body)
         count_request(operation.method, operation.path, status, time.perf_counter() - started)
 
     async def _answer(
-        self, operation: Operation, name: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive
+        self, operation: Operation, name: str, headers: dict[bytes, bytes], receive: Receive
     ) -> Answer:
         authorization, project = headers.get(b"authorization"), headers.get(b"restante-project")
         caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
@@ -174,8 +167,20 @@ class Performer:
             if not model.is_name(name):
                 raise invalid("/path/queue", "invalid_name", "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit.")
             require_queue(caller, name)
-        body = b"" if operation.method == "DELETE" else await read_body(scope["headers"], receive)
+        body = b"" if operation.method == "DELETE" else await read_body(headers, receive)
         return await operation.run(self._store, Exchange(caller, name, headers, body, HttpClient(receive)))
+
+
+async def _send(
+    receive: Receive, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Send an answer; take in what the client of a request that is too large still sends, so that it gets to read it."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if status == 413:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await drain(receive)
+        body = b""
+    await send({"type": "http.response.body", "body": body})
 
 
 class _Performed(Response):

@@ -18,7 +18,7 @@ import structlog
 
 from service.auth.keys import hash_of, is_secret
 from service.errors import Forbidden, NotFound, Problem, Unauthenticated, Unavailable
-from service.model import Caller, Scope
+from service.model import Caller, Scope, is_name
 from service.store import keys, projects
 from service.store.keys import FoundKey
 from service.store.store import Store
@@ -142,7 +142,7 @@ class Keyring:
     async def _operator_in(self, named: bytes | None) -> _Entry:
         asked_at = time.monotonic()
         name = DEFAULT_PROJECT if named is None else named.decode("latin-1")
-        project = await self._transaction(lambda connection: projects.find(connection, name))
+        project = await self._transaction(lambda connection: projects.find(connection, name)) if is_name(name) else None
         if project is None and name == DEFAULT_PROJECT:
             project = await self._transaction(lambda connection: projects.ensure(connection, name))
         if project is None:

@@ -30,6 +30,8 @@ async def send(store: Store, project_id: int, queue_name: str, drafts: list[Draf
 
 def _check_sizes(queue: Queue, drafts: list[Draft], *, batch: bool) -> None:
     limit = queue.config.max_message_bytes
+    if max(draft.size for draft in drafts) <= limit:
+        return
     errors = [
         FieldError(
             f"/messages/{position}" if batch else "",
@@ -40,5 +42,4 @@ def _check_sizes(queue: Queue, drafts: list[Draft], *, batch: bool) -> None:
         for position, draft in enumerate(drafts)
         if draft.size > limit
     ]
-    if errors:
-        raise PayloadTooLarge(errors[0].detail, errors=errors)
+    raise PayloadTooLarge(errors[0].detail, errors=errors)

@@ -180,6 +180,10 @@ class Claims:
         self._look_at(line)
         return ask
 
+    def has_line(self, queue_id: int) -> bool:
+        """Tell whether anybody may stand in the queue's line."""
+        return queue_id in self._lines
+
     def leave(self, queue: Queue, ask: Ask) -> None:
         """Stop waiting. What was leased meanwhile is given back."""
         line = self._lines.get(queue.id)

@@ -21,7 +21,7 @@ class DatabaseClock:
     def observe(self, at: datetime) -> None:
         """Take in a time that the database has just answered with."""
         local = time.monotonic()
-        offset = (at - EPOCH) / timedelta(seconds=1) - local
+        offset = at.timestamp() - local
         if local >= self._period_ends:
             self._offset, self._best = max(offset, self._best) if self._period_ends else offset, offset
             self._period_ends = local + _PERIOD_SECONDS
@@ -39,4 +39,4 @@ class DatabaseClock:
 
     def seconds_until(self, at: datetime) -> float:
         """Return how far ahead a time of the database is, negative when it is past."""
-        return (at - EPOCH) / timedelta(seconds=1) - time.monotonic() - self._offset
+        return at.timestamp() - time.monotonic() - self._offset

@@ -7,12 +7,11 @@ A message's id is a UUID of version 7 (RFC 9562). Its time is kept to a 4096th o
 import random
 import secrets
 import struct
-from datetime import datetime, timedelta
 from uuid import UUID
 
 from asyncpg.pgproto.pgproto import UUID as FastUUID  # noqa: N811 - what asyncpg reads and writes without conversion
 
-from service.store.clock import EPOCH, DatabaseClock
+from service.store.clock import DatabaseClock
 
 _pack = struct.Struct(">QQ").pack
 _VERSION_7 = 0x7000
@@ -50,7 +49,7 @@ class Identifiers:
         return self._lease
 
 
-def sent_at(message_id: UUID) -> datetime:
-    """Return when the message of this id was sent."""
-    high = message_id.int >> 64
-    return EPOCH + timedelta(microseconds=(high >> 16) * 1000 + ((high & 0xFFF) * 1000 + 4095 >> 12))
+def sent_at(message_id: UUID) -> int:
+    """Return when the message of this id was sent, in microseconds since 1970."""
+    high = int.from_bytes(message_id.bytes[:8], "big")
+    return (high >> 16) * 1000 + ((high & 0xFFF) * 1000 + 4095 >> 12)

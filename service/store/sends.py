@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.errors import Problem, QueueFull
@@ -12,6 +12,7 @@ from service.store.statements import STATEMENTS
 from service.telemetry import MESSAGES_SENT
 
 _SEND = STATEMENTS["messages.send"]
+_SEND_PLAIN = STATEMENTS["messages.send_plain"]
 _LOCK_LENGTH = STATEMENTS["messages.lock_length"]
 _LENGTH = STATEMENTS["messages.length"]
 NOTHING = timedelta(0)
@@ -38,16 +39,18 @@ StoreParcels = Callable[[Link, Sequence[Parcel]], Awaitable[list[VisibleAt | Pro
 
 async def store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
     """Store the parcels; each answers when its messages become visible, or `StaleQueue`."""
-    columns = zip(*(_columns(parcel.queue, draft) for parcel in parcels for draft in parcel.drafts), strict=True)
-    rows = await link.fetch(_SEND, *map(list, columns))
-    MESSAGES_SENT.inc(len(rows))
-    if len(rows) == sum(len(parcel.drafts) for parcel in parcels):
-        # Nothing is missing: the rows come in the order in which they were given.
-        stored = iter(rows)
-        return [[next(stored)["visible_at"] for _ in parcel.drafts] for parcel in parcels]
-    visible_at = {row["id"]: row["visible_at"] for row in rows}
+    pairs = [(parcel.queue, draft) for parcel in parcels for draft in parcel.drafts]
+    if all(draft.is_plain for _, draft in pairs):
+        statement, columns = _SEND_PLAIN, [_plain_columns(*pair) for pair in pairs]
+    else:
+        statement, columns = _SEND, [_plain_columns(*pair) + _further_columns(*pair) for pair in pairs]
+    [row] = await link.fetch(statement, *map(list, zip(*columns, strict=True)))
+    now, stored = row["now"], row["stored"]
+    MESSAGES_SENT.inc(sum(len(parcel.drafts) for parcel in parcels if parcel.queue.number in stored))
     return [
-        [visible_at[draft.id] for draft in parcel.drafts] if parcel.drafts[0].id in visible_at else StaleQueue()
+        [_visible_at(parcel.queue, draft, now) for draft in parcel.drafts]
+        if parcel.queue.number in stored
+        else StaleQueue()
         for parcel in parcels
     ]
 
@@ -71,13 +74,22 @@ async def _store_within(link: Link, parcel: Parcel, limit: int) -> VisibleAt | P
         return outcome
 
 
-def _columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
-    """Return the parameters of `messages.send`, in their order."""
+def _visible_at(queue: Queue, draft: Draft, now: datetime) -> datetime:
+    """Return what the statement has worked out for a message."""
+    if draft.deliver_at is not None:
+        return max(draft.deliver_at.astimezone(UTC), now)
+    return now + (queue.config.delay if draft.delay is None else draft.delay)
+
+
+def _plain_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
+    """Return the parameters of `messages.send_plain`, in their order."""
+    return queue.number, queue.version, draft.id, draft.body
+
+
+def _further_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
+    """Return the parameters that `messages.send` has besides."""
     delay = draft.delay if draft.delay is not None else queue.config.delay
     return (
-        queue.number,
-        queue.version,
-        draft.id,
         delay if draft.deliver_at is None else NOTHING,
         draft.deliver_at,
         draft.ttl,
@@ -87,7 +99,6 @@ def _columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
         draft.headers,
         draft.traceparent,
         draft.tracestate,
-        draft.body,
     )
 
 

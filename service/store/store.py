@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
+from service import telemetry
 from service.model import Action, Draft, Queue
 from service.settings import Deployment
 from service.store import sends, settles
@@ -18,6 +19,7 @@ from service.store.receipts import ReceiptSeal
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Settle, Settled
 from service.store.wakeups import Wakeups
+from service.telemetry import PARKED_RECEIVES
 
 
 class Store:
@@ -48,6 +50,7 @@ class Store:
             ready=self.claims.wake,
             changed=self._queue_changed,
             missed=self.claims.sweep,
+            each_second=self.report,
         )
 
     def _send_lane(self, name: str, run: "sends.StoreParcels") -> Lane[Parcel, VisibleAt]:
@@ -76,7 +79,9 @@ class Store:
         """Store messages durably; return when each becomes visible. Raises StaleQueue, QueueFull, Unavailable."""
         lane = self._sends if queue.config.max_length is None else self._bounded
         visible_at = await lane.submit(Parcel(queue, drafts))
-        self._announce(queue.id, min(visible_at))
+        if self.claims.has_line(queue.id):
+            self._wake(queue.id, min(visible_at))
+        self.wakeups.ready(queue.id)
         return visible_at
 
     async def settle(self, items: Sequence[Settle]) -> list[Settled | BaseException]:
@@ -112,13 +117,21 @@ class Store:
         """Lease nothing from here on; whoever waits is answered now."""
         self.claims.drain()
 
+    def report(self) -> None:
+        """Bring the metrics up to date."""
+        PARKED_RECEIVES.set(self.claims.standing)
+        telemetry.flush()
+
     def _announce(self, queue_id: int, visible_at: datetime) -> None:
         """Wake who waits for messages of this queue, here and elsewhere, when one becomes visible."""
+        self._wake(queue_id, visible_at)
+        self.wakeups.ready(queue_id)
+
+    def _wake(self, queue_id: int, visible_at: datetime) -> None:
         if self.clock.seconds_until(visible_at) > 0.001:
             self.claims.expect(queue_id, visible_at)
         else:
             self.claims.wake(queue_id)
-        self.wakeups.ready((queue_id,))
 
     def _queue_changed(self, queue_id: int) -> None:
         self.directory.forget_id(queue_id)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -72,23 +71,24 @@ async def _attempt(engine: AsyncEngine, work: Work[T]) -> T:
     try:
         async with engine.begin() as connection:
             return await work(connection)
-    except (*LOST, PoolTimeout, DBAPIError) as error:
-        if isinstance(error, DBAPIError) and not isinstance(cause(error), LOST):
-            raise
-        DATABASE_ERRORS.labels("lost").inc()
-        _log.warning("database_unavailable", error=f"{type(error).__name__}: {error}")
-        raise Unavailable from error
+    except (*LOST, PoolTimeout) as error:
+        raise _lost(error) from error
+    except DBAPIError as error:
+        # Without a statement it is connecting or committing that failed, whatever the reason.
+        if error.statement is None or isinstance(cause(error), LOST):
+            raise _lost(error) from error
+        raise
+
+
+def _lost(error: BaseException) -> Unavailable:
+    DATABASE_ERRORS.labels("lost").inc()
+    _log.warning("database_unavailable", error=f"{type(error).__name__}: {error}")
+    return Unavailable()
 
 
 def cause(error: DBAPIError) -> BaseException:
     """Return the driver's own error behind SQLAlchemy's."""
     return (error.orig.__cause__ if error.orig is not None else None) or error
-
-
-def broken_rule(error: DBAPIError) -> str | None:
-    """Return the name of the constraint that a statement would have broken, if that is what went wrong."""
-    found = cause(error)
-    return found.constraint_name if isinstance(found, asyncpg.IntegrityConstraintViolationError) else None
 
 
 async def by_index(connection: AsyncConnection) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import asyncpg
 import structlog
@@ -29,17 +29,19 @@ _PAYLOAD_BYTES = 7900
 _NOTIFY = "select pg_notify($1, payload) from unnest($2::text[]) as payload"
 
 Heard = Callable[[int], None]
+Notice = Callable[[], None]
 
 
 class Wakeups:
     """The notifier and the listener of one process. Queues are named by their ids."""
 
-    def __init__(self, link: Link, url: str, *, ready: Heard, changed: Heard, missed: Callable[[], None]) -> None:
+    def __init__(self, link: Link, url: str, *, ready: Heard, changed: Heard, missed: Notice, each_second: Notice) -> None:
         self._link = link
         self._url = url
         self._ready = ready
         self._changed = changed
         self._missed = missed
+        self._each_second = each_second
         self._me = secrets.token_hex(4)
         self._peers: dict[str, float] = {}
         self._pending_ready: dict[int, None] = {}
@@ -66,10 +68,10 @@ class Wakeups:
             await settle_down(task)
         await self._hang_up()
 
-    def ready(self, queue_ids: Iterable[int]) -> None:
-        """Tell others that messages of these queues have become visible, or will soon."""
+    def ready(self, queue_id: int) -> None:
+        """Tell others that messages of this queue have become visible, or will soon."""
         if self._peers:
-            self._pending_ready |= dict.fromkeys(queue_ids)
+            self._pending_ready[queue_id] = None
             self._stir.set()
 
     def queue_changed(self, queue_id: int) -> None:
@@ -113,6 +115,7 @@ class Wakeups:
         while True:
             self._heartbeat_due = True
             self._stir.set()
+            self._each_second()
             now = time.monotonic()
             self._peers = {peer: at for peer, at in self._peers.items() if now - at < 3.5 * HEARTBEAT_SECONDS}
             if now - self._heard_self > DEAF_SECONDS:

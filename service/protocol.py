@@ -1,0 +1,87 @@
+"""uvicorn's HTTP/1.1 protocol, with two shortcuts for answers that are there as a whole.
+
+Writing head and body apart costs a system call more, and passing them through ASGI's `send` costs as much again: together a
+third of the time of a send. The shortcuts lean on what uvicorn (pinned in requirements.lock) calls `cycle`; where a request
+did not come through this protocol, the ordinary way is taken.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+_CYCLE = "restante.cycle"
+
+
+class OneWrite:
+    """A transport that keeps an answer's head back until the body comes, at most until the loop's next turn."""
+
+    __slots__ = ("_head", "_loop", "_transport", "_write", "is_closing", "pause_reading", "resume_reading")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+        self._write = transport.write
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        """Write, or keep a head for a moment."""
+        if self._head:
+            data, self._head = self._head + data, b""
+            self._write(data)
+        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            self._loop.call_soon(self._flush)
+        else:
+            self._write(data)
+
+    def close(self) -> None:
+        """Close once everything is written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._write(head)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Protocol(HttpToolsProtocol):
+    """What the service speaks HTTP/1.1 with."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection."""
+        super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        cycle.scope[_CYCLE] = cycle  # type: ignore[typeddict-unknown-key]
+        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+
+
+def answer_at_once(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+    """Write a whole answer to a request that came through `Protocol`; tell whether that was possible.
+
+    The headers are the caller's own, with `content-length` among them where there is a body.
+    """
+    cycle: RequestResponseCycle | None = scope.get(_CYCLE)
+    if cycle is None or not cycle.keep_alive or cycle.flow.write_paused or cycle.response_started:
+        return False
+    if cycle.disconnected:
+        return True
+    cycle.response_started = cycle.response_complete = True
+    head = [STATUS_LINE[status]]
+    for name, value in (*cycle.default_headers, *headers):
+        head += (name, b": ", value, b"\r\n")
+    head += (b"\r\n", body)
+    cycle.transport.write(b"".join(head))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
