@@ -13,8 +13,10 @@ def banner(deployment: Deployment, listener: socket.socket) -> str:
     url = address(listener)
     key = deployment.root_key
     authorized = f"-H {shlex.quote(f'Authorization: Bearer {key}')}"
-    # The answer is shown as well, and its receipt kept for the next line.
-    keep = """| tee -a /dev/stderr | sed -n 's/.*"receipt":"\\([^"]*\\)".*/\\1/p'"""
+    # The answer is shown, and its receipt kept for the next line.
+    show = (
+        """; printf '%s\\n' "$ANSWER"; RECEIPT=$(printf %s "$ANSWER" | sed -n 's/.*"receipt":"\\([^"]*\\)".*/\\1/p')"""
+    )
     return f"""
 Restante answers at {url}
       Dashboard  {url}/dashboard
@@ -25,7 +27,7 @@ Create a queue, send a message, receive it, delete it:
 
 curl -X PUT {url}/v1/queues/hello {authorized}
 curl {url}/v1/queues/hello/messages {authorized} -d '{{"body": "Hello"}}'
-RECEIPT=$(curl -s {url}/v1/queues/hello/messages/receive {authorized} -d '{{"wait": 20}}' {keep})
+ANSWER=$(curl -s {url}/v1/queues/hello/messages/receive {authorized} -d '{{"wait": 20}}'){show}
 curl -i -X DELETE {url}/v1/receipts/$RECEIPT {authorized}
 """
 

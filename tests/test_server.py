@@ -37,10 +37,10 @@ def received(client: httpx.Client, queue: str = "q", wait: float = 0) -> list[ob
 
 
 def test_the_four_lines_work_when_pasted(service: Serving) -> None:
-    lines = [line for line in service.banner.splitlines() if line.startswith(("curl", "RECEIPT="))]
+    lines = [line for line in service.banner.splitlines() if line.startswith(("curl", "ANSWER="))]
     assert len(lines) == 4
     pasted = subprocess.run(["bash"], input="\n".join(lines), capture_output=True, text=True, timeout=30, check=True)
-    assert '"body":"Hello"' in pasted.stderr
+    assert '"body":"Hello"' in pasted.stdout
     assert "HTTP/1.1 204" in pasted.stdout
     assert f"{service.url}/dashboard" in service.banner
 
