@@ -23,8 +23,8 @@ def hold(folder: Path) -> Iterator[None]:
         descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         message = (
-            f"The data folder {folder} cannot be used ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you "
-            "may write in."
+            f"The data folder {folder.absolute()} cannot be used ({error.strerror}). Set RESTANTE_DATA_DIR to a folder "
+            "that you may write in."
         )
         raise CannotStart(message) from error
     try:
@@ -57,7 +57,7 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         message = (
-            f"Restante is already running on {folder} (pid {_written(descriptor) or 'unknown'}). "
+            f"Restante is already running on {folder.absolute()} (pid {_written(descriptor) or 'unknown'}). "
             "Stop that one first, or set RESTANTE_DATA_DIR to another folder."
         )
         raise CannotStart(message) from error
