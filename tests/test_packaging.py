@@ -3,7 +3,9 @@
 import os
 import re
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,20 @@ def test_locks_have_a_hash_for_everything_and_no_address(lock: str) -> None:
     wanted = re.findall(r"^[\w.-]+(?:\[[\w,-]+\])?==", text, re.MULTILINE)
     hashed = re.findall(r"^[\w.-]+(?:\[[\w,-]+\])?==[^\n]*\\\n    --hash=sha256:", text, re.MULTILINE)
     assert len(wanted) == len(hashed) > 0
+
+
+def test_the_wheel_carries_the_migrations_and_the_statements(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path]
+    subprocess.run(command, cwd=_ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    needed = {
+        str(path.relative_to(_ROOT))
+        for package in ("service", "migrations")
+        for path in (_ROOT / package).rglob("*")
+        if path.suffix in {".py", ".sql"}
+    }
+    assert needed <= packed
 
 
 def test_every_dependency_is_in_the_lock() -> None:
