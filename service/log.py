@@ -11,6 +11,9 @@ from service.settings import Settings
 # Their warnings are of use; what they tell besides, ours tell better.
 _TALKATIVE = ("uvicorn", "sqlalchemy", "alembic", "asyncio", "httpx")
 
+# Local variables hold keys and messages, which are nobody's business, and take seconds to print.
+_without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
 
 def configure(settings: Settings) -> None:
     """Set up logging for this process."""
@@ -23,9 +26,9 @@ def configure(settings: Settings) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     drawn: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if text
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.ExceptionRenderer(_without_locals), structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *drawn],

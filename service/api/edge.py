@@ -2,6 +2,7 @@
 
 import time
 
+import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,23 +38,24 @@ class Edge:
                 message["headers"] = [*message["headers"], (b"request-id", identity.encode("ascii"))]
             await send(message)
 
-        try:
-            _refuse_slash(scope)
-            await self._app(scope, receive, answer)
-        except Exception as error:
-            if status:
-                raise
-            status = await send_problem(problem_of(error), identity, receive, send)
+        with structlog.contextvars.bound_contextvars(request_id=identity):
+            try:
+                _refuse_slash(scope)
+                await self._app(scope, receive, answer)
+            except Exception as error:
+                if status:
+                    raise
+                status = await send_problem(problem_of(error), identity, receive, send)
         if status:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             count_request(method, _template(scope), status, time.perf_counter() - started)
 
 
 async def send_problem(problem: Problem, identity: str, receive: Receive, send: Send) -> int:
-    """Answer with a problem, return its status. When it ends the connection, take in what the client still sends."""
+    """Answer with a problem, return its status. Of one too large, take in what the client still sends."""
     status, headers, body = problem_response(problem, identity)
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    if "Connection" in problem.headers:
+    if status == 413:
         await send({"type": "http.response.body", "body": body, "more_body": True})
         await drain(receive)
         body = b""

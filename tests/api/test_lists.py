@@ -1,0 +1,162 @@
+"""Lists over HTTP: of queues, keys and projects."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from tests.api.test_queues import problem
+from tests.in_process import Service, messages
+
+pytestmark = pytest.mark.anyio
+
+
+async def pages(client: httpx.AsyncClient, path: str) -> AsyncIterator[list[Any]]:
+    """Follow the links from page to page."""
+    link: str | None = path
+    while link is not None:
+        answer = await client.get(link)
+        assert answer.status_code == 200, answer.text
+        following = answer.links.get("next", {}).get("url")
+        assert (following is None) == (answer.json()["next_cursor"] is None)
+        if following is not None:
+            assert quote(answer.json()["next_cursor"]) in following
+        yield answer.json()["items"]
+        link = following
+
+
+async def names(client: httpx.AsyncClient, path: str) -> list[list[str]]:
+    return [[item["name"] for item in page] async for page in pages(client, path)]
+
+
+async def test_pages_hold_every_queue_once_in_byte_order_without_an_empty_last_one(service: Service) -> None:
+    everything = sorted(["a", "B", "c0", "c-", "c.", "c_", "c~", "Z", "zz", "0"])
+    for name in everything:
+        await service.queue(name)
+    for limit in (1, 3, 4, 5, 9, 10, 11, 1000):
+        found = await names(service.root, f"/v1/queues?limit={limit}")
+        assert [name for page in found for name in page] == everything
+        assert len(found) == -(-len(everything) // limit)
+
+
+async def test_an_empty_list_is_one_empty_page(service: Service) -> None:
+    assert await names(service.root, "/v1/queues") == [[]]
+
+
+async def test_nothing_is_skipped_or_repeated_when_the_list_changes_between_pages(service: Service) -> None:
+    for name in "bdfh":
+        await service.queue(name)
+    first = (await service.root.get("/v1/queues?limit=2")).json()
+    await service.root.delete("/v1/queues/d")
+    await service.queue("a")
+    second = (await service.root.get(f"/v1/queues?limit=2&cursor={first['next_cursor']}")).json()
+    assert [item["name"] for item in second["items"]] == ["f", "h"]
+
+
+async def test_queues_are_found_by_prefix_and_by_labels(service: Service) -> None:
+    await service.queue("orders-eu", labels={"team": "a", "tier": "1"})
+    await service.queue("orders-us", labels={"team": "a", "tier": "2"})
+    await service.queue("orders~", labels={"note": "x:y"})
+    await service.queue("other", labels={"team": "b"})
+    assert await names(service.root, "/v1/queues?prefix=orders-&limit=1") == [["orders-eu"], ["orders-us"]]
+    assert await names(service.root, "/v1/queues?prefix=orders~") == [["orders~"]]
+    assert await names(service.root, "/v1/queues?label=team:a&limit=1") == [["orders-eu"], ["orders-us"]]
+    assert await names(service.root, "/v1/queues?label=team:a&label=tier:2") == [["orders-us"]]
+    assert await names(service.root, "/v1/queues?label=team:a&label=team:b") == [[]]
+    assert await names(service.root, "/v1/queues?label=note:x:y&prefix=o") == [["orders~"]]
+
+
+async def test_a_key_with_patterns_sees_the_queues_it_covers(service: Service) -> None:
+    for name in ("orders-1", "orders.2", "bills", "xorders-1"):
+        await service.queue(name)
+    secret = await service.key("send", queues=["orders-*", "bi*s"])
+    async with service.client(secret) as client:
+        assert await names(client, "/v1/queues?limit=1") == [["bills"], ["orders-1"]]
+        assert (await client.get("/v1/queues/orders-1")).status_code == 200
+        assert problem(await client.get("/v1/queues/orders.2"))[:2] == (403, "forbidden")
+        assert problem(await client.get("/v1/queues/not-there"))[:2] == (403, "forbidden")
+
+
+async def test_a_cursor_of_another_list_or_a_forged_one_is_refused(service: Service) -> None:
+    for name in ("a", "b", "c"):
+        await service.queue(name)
+        await service.root.put(f"/v1/projects/{name}")
+        await service.key("send")
+    cursors = {
+        path: (await service.root.get(f"{path}limit=1")).json()["next_cursor"]
+        for path in ("/v1/queues?", "/v1/queues?prefix=a", "/v1/keys?", "/v1/projects?")
+        if path != "/v1/queues?prefix=a"
+    }
+    genuine = cursors["/v1/queues?"]
+    assert (await service.root.get(f"/v1/queues?cursor={genuine}")).status_code == 200
+    forged = [
+        "",
+        "x",
+        "====",
+        "ü",
+        genuine[:-1],
+        genuine + "A",
+        genuine + "=",
+        "A" + genuine[1:],
+        genuine.swapcase(),
+        "A" * 3000,
+    ]
+    attempts = [f"/v1/queues?cursor={quote(cursor)}" for cursor in forged]
+    attempts += [f"/v1/queues?cursor={cursors[other]}" for other in ("/v1/keys?", "/v1/projects?")]
+    attempts += [
+        f"/v1/queues?cursor={genuine}&prefix=b",
+        f"/v1/queues?cursor={genuine}&label=a:b",
+        f"/v1/keys?cursor={genuine}",
+    ]
+    for attempt in attempts:
+        status, code, _ = problem(await service.root.get(attempt))
+        assert (status, code) in {(400, "malformed_request"), (422, "invalid_request")}, attempt
+    await service.root.put("/v1/projects/other")
+    answer = await service.root.get(f"/v1/queues?cursor={genuine}", headers={"Restante-Project": "other"})
+    assert problem(answer)[:2] == (400, "malformed_request")
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("limit=0", "/query/limit"),
+        ("limit=1001", "/query/limit"),
+        ("limit=x", "/query/limit"),
+        ("limt=3", "/query/limt"),
+        ("prefix=%00", "/query/prefix"),
+        ("prefix=a%2Fb", "/query/prefix"),
+        ("label=novalue", "/query/label/0"),
+        ("label=a%00:b", "/query/label/0"),
+    ],
+)
+async def test_a_wrong_query_is_refused(service: Service, query: str, pointer: str) -> None:
+    status, code, errors = problem(await service.root.get(f"/v1/queues?{query}"))
+    assert (status, code, [where for where, _ in errors]) == (422, "invalid_request", [pointer])
+
+
+async def test_lists_carry_the_stats_of_each_queue(service: Service) -> None:
+    for name, count in (("a", 2), ("b", 0), ("c", 5)):
+        await messages(service.sql, await service.queue(name), count)
+    items = (await service.root.get("/v1/queues")).json()["items"]
+    assert [item["stats"]["ready"] for item in items] == [2, 0, 5]
+
+
+async def test_a_page_looks_at_ten_thousand_queues_and_no_more(service: Service) -> None:
+    await service.queue("zzz", labels={"wanted": "yes"})
+    await service.sql.execute(
+        "insert into queue select n, project_id, 'q' || to_char(n, 'FM000000'), n, 1, type, visibility_timeout, delay, "
+        "retention, max_message_bytes, max_length, paused, '{}', created_at, updated_at from queue, generate_series(1, 10500) as n"
+    )
+    assert await names(service.root, "/v1/queues?label=wanted:yes") == [[], ["zzz"]]
+
+
+async def test_projects_and_keys_are_listed_in_pages(service: Service) -> None:
+    for name in ("p1", "p2", "p3"):
+        await service.root.put(f"/v1/projects/{name}")
+        await service.key("send", name=name)
+    assert await names(service.root, "/v1/projects?limit=2") == [["default", "p1"], ["p2", "p3"]]
+    found = await names(service.root, "/v1/keys?limit=2")
+    assert sorted(name for page in found for name in page) == ["p1", "p2", "p3"]
+    assert [len(page) for page in found] == [2, 1]

@@ -1,0 +1,121 @@
+"""The service inside the test's own process: real sockets and a real database, and its inside within reach."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import httpx
+import structlog
+import uvicorn
+
+from service.main import App, create_app
+from service.settings import Deployment, Settings
+
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(),
+    ]
+)
+
+ROOT_KEY = "root-key-of-the-tests"
+SECRET_KEY = b"secret-key-of-the-tests-32-bytes"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service. `root` is the operator in project `default`; `sql` is a connection of the test's own."""
+
+    app: App
+    url: str
+    root: httpx.AsyncClient
+    sql: asyncpg.Connection
+
+    @contextlib.asynccontextmanager
+    async def client(self, secret: str | None, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+        """Give a client that presents this key."""
+        authorization = {} if secret is None else {"Authorization": f"Bearer {secret}"}
+        async with _client(self.url, authorization | headers) as client:
+            yield client
+
+    async def key(self, *scopes: str, **fields: Any) -> str:
+        """Make a key of project `default`; return its secret."""
+        answer = await self.root.post("/v1/keys", json={"name": "test", "scopes": list(scopes), **fields})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["secret"])
+
+    async def queue(self, name: str = "q", **fields: Any) -> int:
+        """Make a queue; return its number."""
+        answer = await self.root.put(f"/v1/queues/{name}", json=fields)
+        assert answer.status_code in {200, 201}, answer.text
+        return int(await self.sql.fetchval("select number from queue where name = $1", name))
+
+
+def deployment(database: str, **settings: Any) -> Deployment:
+    """Return what a service on this database is built from."""
+    return Deployment(Settings(**settings), database, database, ROOT_KEY, SECRET_KEY)
+
+
+@contextlib.asynccontextmanager
+async def in_process(database: str, **settings: Any) -> AsyncIterator[Service]:
+    """Run the service on a free port of 127.0.0.1."""
+    app = create_app(deployment(database, **settings))
+    async with _served(app) as url, _client(url, {"Authorization": f"Bearer {ROOT_KEY}"}) as root:
+        sql = await asyncpg.connect(database)
+        try:
+            yield Service(app, url, root, sql)
+        finally:
+            await sql.close()
+
+
+def _client(url: str, headers: dict[str, str]) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=20)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the test runner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _served(app: App) -> AsyncIterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = _Server(
+            uvicorn.Config(app, http="httptools", ws="none", lifespan="on", log_config=None, access_log=False)
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            assert not serving.done(), "the service did not start"
+            await asyncio.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            app.drain()
+            server.should_exit = True
+            await serving
+
+
+async def messages(sql: asyncpg.Connection, number: int, count: int = 1, **columns: str) -> None:
+    """Store messages past the service, with SQL expressions for what is not to be as a send makes it."""
+    values = {
+        "id": "gen_random_uuid()",
+        "visible_at": "clock_timestamp()",
+        "first_visible_at": "clock_timestamp()",
+        "size": "1",
+        "is_json": "true",
+        "body": "'1'::bytea",
+    } | columns
+    names, expressions = ", ".join(values), ", ".join(values.values())
+    await sql.execute(
+        f"insert into message (queue_number, {names}) select $1, {expressions} from generate_series(1, $2::int) as n",
+        number,
+        count,
+    )
