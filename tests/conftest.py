@@ -50,25 +50,45 @@ def template(postgres: str) -> str:
 @pytest.fixture
 def database(postgres: str, template: str) -> Iterator[str]:
     """Make a fresh, migrated database: its URL."""
-    name = f"test_{next(_numbers)}"
-    in_postgres(postgres, f"create database {name} template {template}")
-    yield named(postgres, name)
-    in_postgres(postgres, f"drop database {name} with (force)")
+    yield from created(postgres, f"template {template}")
 
 
 @pytest.fixture
 def empty_database(postgres: str) -> Iterator[str]:
     """Make a database with nothing in it: its URL."""
-    name = f"test_{next(_numbers)}"
-    in_postgres(postgres, f"create database {name}")
-    yield named(postgres, name)
-    in_postgres(postgres, f"drop database {name} with (force)")
+    yield from created(postgres)
+
+
+@pytest.fixture(scope="session")
+def system_postgres(tmp_path_factory: pytest.TempPathFactory, _no_environment: None) -> Iterator[str]:
+    """Start the system's PostgreSQL, the oldest there is, in a cluster of ours: the URL of its maintenance database."""
+    found = embedded.system_binaries()
+    if not found:
+        pytest.skip("the system has no PostgreSQL")
+    with embedded.running(tmp_path_factory.mktemp("system_postgres"), binaries=found[-1], durable=False) as url:
+        yield url
+
+
+@pytest.fixture
+def system_database(system_postgres: str) -> Iterator[str]:
+    """Make a fresh, migrated database in the system's PostgreSQL: its URL."""
+    for url in created(system_postgres):
+        apart(migrate(url))
+        yield url
 
 
 @pytest.fixture
 def data_folder(tmp_path: Path) -> Path:
     """Return a folder that does not exist yet, for an embedded database of the test's own."""
     return tmp_path / "data"
+
+
+def created(server: str, how: str = "") -> Iterator[str]:
+    """Make a database, and drop it when done: its URL."""
+    name = f"test_{next(_numbers)}"
+    in_postgres(server, f"create database {name} {how}")
+    yield named(server, name)
+    in_postgres(server, f"drop database {name} with (force)")
 
 
 def named(url: str, database: str) -> str:

@@ -4,8 +4,10 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -164,6 +166,33 @@ def test_a_database_of_the_operators_serves_and_needs_the_secret_key(database: s
         send(client, 1)
         assert received(client) == [1]
         assert not (data_folder / "postgres").exists()
+
+
+def test_of_two_starts_at_once_one_runs(data_folder: Path) -> None:
+    with serving(data_folder) as service:
+        service.stop()
+    told = []
+    with ThreadPoolExecutor() as threads:
+        stop = threading.Event()
+
+        def start() -> None:
+            try:
+                with serving(data_folder) as service:
+                    told.append(service.url)
+                    stop.wait(20)
+            except AssertionError as error:
+                told.append(str(error))
+                stop.set()
+
+        for _ in range(2):
+            threads.submit(start)
+    assert sorted(text[:4] for text in told) == ["http", "the "]
+
+
+def test_the_oldest_postgresql_that_is_supported_serves(system_database: str, data_folder: Path) -> None:
+    with serving(data_folder, database_url=system_database, secret_key=_SECRET) as service, service.client() as client:
+        send(client, {"n": 1})
+        assert received(client) == [{"n": 1}]
 
 
 def test_an_old_schema_is_refused_when_it_may_not_be_migrated(empty_database: str, data_folder: Path) -> None:

@@ -163,7 +163,9 @@ async def test_what_fails_leaves_nothing_behind(empty_database: str) -> None:
     assert await fingerprint(empty_database) == untouched
 
 
-async def test_bodies_are_never_compressed_by_pglz(database: str) -> None:
+@pytest.mark.parametrize("kind", ["database", "system_database"])
+async def test_bodies_are_never_compressed_by_pglz(kind: str, request: pytest.FixtureRequest) -> None:
+    database = request.getfixturevalue(kind)
     known = (await fetch(database, "select enumvals from pg_settings where name = 'default_toast_compression'"))[0][0]
     column = "select attcompression::text, attstorage::text from pg_attribute"
     row = (await fetch(database, f"{column} where attrelid = 'message'::regclass and attname = 'body'"))[0]
