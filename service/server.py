@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 
 import asyncpg
+import structlog
 import uvicorn
 import uvloop
 
@@ -20,6 +21,8 @@ from service.protocol import Protocol
 from service.settings import Deployment, Settings
 from service.store.migrate import check, migrate
 from service.supervisor import Supervisor
+
+_log = structlog.get_logger()
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 10
@@ -134,6 +137,7 @@ async def prepare(deployment: Deployment) -> None:
             if asyncio.get_running_loop().time() > give_up:
                 message = f"The database of RESTANTE_DATABASE_URL cannot be reached ({error}). Is the URL right?"
                 raise CannotServe(message) from error
+            _log.warning("database_awaited", error=str(error))
             await asyncio.sleep(1)
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError) as error:
             message = f"The database of RESTANTE_DATABASE_URL does not let us in: {error}"

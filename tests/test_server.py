@@ -14,9 +14,10 @@ import httpx
 import psutil
 import pytest
 
+from service import embedded
 from service.embedded.leftovers import servers_in
 from tests.conftest import in_postgres
-from tests.serving import Serving, refused, serving
+from tests.serving import RESTANTE, Serving, environment, refused, serving
 from tests.test_embedded import becomes_true, on_linux
 
 _SECRET = "s" * 32
@@ -210,6 +211,21 @@ def test_a_database_that_lets_nobody_in_is_told(database: str, data_folder: Path
     said = refused(data_folder, database_url=wrong, secret_key=_SECRET)
     assert "does not let us in" in said
     assert wrong not in said
+
+
+def test_a_start_waits_for_a_database_that_comes_up_later(data_folder: Path, tmp_path: Path) -> None:
+    with embedded.running(tmp_path / "theirs", durable=False) as url:
+        pass
+    log = (tmp_path / "log").open("w+")
+    settings = environment(data_folder, database_url=url, secret_key=_SECRET, log_format="json")
+    with subprocess.Popen([RESTANTE, "serve"], env=settings, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+        assert becomes_true(lambda: "database_awaited" in (tmp_path / "log").read_text())
+        with embedded.running(tmp_path / "theirs", durable=False):
+            assert process.stdout is not None
+            assert any("-X DELETE" in line for line in iter(process.stdout.readline, ""))
+            process.terminate()
+            assert process.wait(30) == 0
+    log.close()
 
 
 def test_it_listens_on_ipv6_as_well(data_folder: Path) -> None:

@@ -20,6 +20,7 @@ from service.store.connections import CONNECT_SECONDS
 
 # Any number, the same in every process: one of them migrates, the others wait for it.
 _LOCK = 7_236_837_012_837_465
+_OLDEST_POSTGRES = 15
 _LOCK_TIMEOUT = "5s"
 _REST_SECONDS = 1.0
 _TRIES = 24
@@ -46,9 +47,12 @@ async def upgrade(url: str, revision: str) -> None:
     for attempt in range(1, _TRIES + 1):
         try:
             await _within_transaction(url, lambda config: command.upgrade(config, revision))
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
-                raise
+        except (DBAPIError, asyncpg.PostgresError) as error:
+            # A script of several statements goes past SQLAlchemy, and so do its errors.
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if getattr(cause, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                message = f"The migration failed and changed nothing. The database said: {cause}"
+                raise SchemaMismatch(message) from error
             if attempt == _TRIES:
                 message = (
                     "The migration gets no locks: end the transactions that hold Restante's tables, then try again."
@@ -117,6 +121,10 @@ def _run(connection: Connection, run: Callable[[Config], None]) -> None:
 
 
 def _current(connection: Connection) -> str | None:
+    major = int((connection.dialect.server_version_info or (_OLDEST_POSTGRES,))[0])
+    if major < _OLDEST_POSTGRES:
+        message = f"PostgreSQL {major} is too old: {_OLDEST_POSTGRES} or newer is needed."
+        raise SchemaMismatch(message)
     return MigrationContext.configure(connection).get_current_revision()
 
 

@@ -157,10 +157,17 @@ async def test_a_schema_that_is_behind_is_told_with_what_to_run(empty_database: 
 async def test_what_fails_leaves_nothing_behind(empty_database: str) -> None:
     untouched = await fingerprint(empty_database)
     await fetch(empty_database, "create table settlement_3 (a int)")
-    with pytest.raises(Exception, match="already exists"):
+    with pytest.raises(SchemaMismatch, match=r"changed nothing.*already exists"):
         await migrate(empty_database)
     await fetch(empty_database, "drop table settlement_3")
     assert await fingerprint(empty_database) == untouched
+
+
+async def test_a_server_that_is_too_old_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "_OLDEST_POSTGRES", 99)
+    for verb in (migrate, check):
+        with pytest.raises(SchemaMismatch, match="too old: 99 or newer"):
+            await verb(database)
 
 
 @pytest.mark.parametrize("kind", ["database", "system_database"])
