@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-QUIET_SECONDS = 120
+QUIET_SECONDS = 60
 
 
 @asynccontextmanager

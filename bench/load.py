@@ -61,7 +61,7 @@ class Running:
         return Load(**{name: seen[name] for name in Load.__dataclass_fields__})
 
 
-def begin(  # noqa: PLR0913 - each is a dimension of the measurement
+def begin(
     script: str,
     *,
     port: int,

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     report.show_all(machine, figures)
     if not options.no_results:
         run = f"{'quick' if options.quick else 'full'}, parts {', '.join(chosen)}"
-        print(f"written to {report.write(machine, figures, run)}")  # noqa: T201
+        print(f"written to {report.write(machine, figures, run)}")
     return 0 if all(figure.passed is not False for figure in figures) else 1
 
 

@@ -38,16 +38,9 @@ def _record(server: servers.Server, options: argparse.Namespace, values: dict[st
     seconds = options.seconds + 3  # py-spy needs a moment to begin
     script = SCRIPTS[options.script]
     under_load = server.begin_load(script, connections=options.connections, seconds=seconds, values=values)
-    py_spy = [
-        servers.environment("bench").parent / "py-spy",
-        "record",
-        "--format",
-        "raw",
-        "--native",
-        "--output",
-        options.output,
-    ]
-    py_spy += ["--duration", str(options.seconds), "--rate", str(SAMPLES_PER_SECOND), "--pid", str(server.pid)]
+    how = f"--format raw --native --threads --rate {SAMPLES_PER_SECOND} --duration {options.seconds}"
+    py_spy: list[str | Path] = [servers.environment("bench").parent / "py-spy", "record", *how.split()]
+    py_spy += ["--output", options.output, "--pid", str(server.pid)]
     subprocess.run(py_spy, check=True, capture_output=True)
     seen = under_load.finish()
     print(f"{options.script}: {seen.rate:,.0f}/s while sampled, {options.connections} connections")
@@ -60,8 +53,11 @@ def _print(stacks: Path) -> None:
     within: Counter[str] = Counter()
     for line in stacks.read_text().splitlines():
         stack, _, samples = line.rpartition(" ")
+        # Threads that wait in a read, such as the one that follows PostgreSQL's log, look busy to py-spy.
+        if "MainThread" not in stack:
+            continue
         # One function is one line here, whichever of its own lines it was in.
-        functions = [re.sub(r":\d+\)$", ")", frame) for frame in stack.split(";")]
+        functions = [re.sub(r":\d+\)$", ")", frame) for frame in stack.split(";")[1:]]
         own[functions[-1]] += int(samples)
         for function in set(functions):
             within[function] += int(samples)

@@ -235,7 +235,7 @@ def environment(name: str) -> Path:
     if stamp.exists() and stamp.read_text() == lock.read_text():
         return python
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     subprocess.run([*pip, "--require-hashes", "-r", lock], check=True)
     stamp.write_text(lock.read_text())
     return python

@@ -28,7 +28,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
     name = f"{plan.parked:,} parked receives"
     yield Figure(
         name=f"{name}: database connections",
-        formula="client connections of PostgreSQL while parked − before",
+        formula="client connections of PostgreSQL that were not there before",
         value=connections,
         bound=at_most(0),
     )
