@@ -1,6 +1,7 @@
 """Promises to whoever sends and receives, kept both by the shortcut ahead of FastAPI and by FastAPI itself."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -10,7 +11,9 @@ import asyncpg
 import httpx
 import pytest
 
+from service.store.migrate import migrate
 from tests.clock import shiftable
+from tests.conftest import apart, created
 from tests.in_process import Service, in_process
 
 pytestmark = pytest.mark.anyio
@@ -72,11 +75,15 @@ class Queue:
         await self.sql.execute("update shifted.clock set ahead = ahead + make_interval(secs => $1)", seconds)
 
 
-@pytest.fixture(params=[True, False], ids=["shortcut", "fastapi"])
-async def service(request: pytest.FixtureRequest, database: str) -> AsyncIterator[Service]:
-    await shiftable(database)
-    async with in_process(database, express=request.param) as service:
-        yield service
+@pytest.fixture(scope="session", params=["shortcut", "fastapi", "oldest-postgres"])
+async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+    """Serve all of these tests, each on a queue of its own; the clock only ever goes ahead."""
+    server: str = request.getfixturevalue("system_postgres" if request.param == "oldest-postgres" else "postgres")
+    with contextlib.contextmanager(created)(server) as database:
+        apart(migrate(database))
+        await shiftable(database)
+        async with in_process(database, express=request.param != "fastapi") as service:
+            yield service
 
 
 @pytest.fixture
