@@ -227,11 +227,14 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._stop)
+                loop.add_signal_handler(number, self._stop, number)
         yield
 
-    def _stop(self) -> None:
-        """Drain at the first signal; end without waiting for anybody at the next."""
+    def _stop(self, number: signal.Signals) -> None:
+        """Drain at the first signal; end without waiting for anybody when somebody presses Ctrl-C again.
+
+        A worker hears of the end of its supervisor once for each thread that the supervisor had.
+        """
         self._app.drain()
-        self.force_exit = self.should_exit
+        self.force_exit = self.should_exit and number == signal.SIGINT
         self.should_exit = True
