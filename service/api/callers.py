@@ -10,6 +10,8 @@ from service.auth.scopes import require
 from service.errors import Forbidden, MalformedRequest, Unauthenticated
 from service.model import Caller, Scope
 
+PROJECT_HEADER = "The project that the root key acts in, `default` if left out. With a project's key: that project."
+
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="key", description="An API key of a project, or the operator's root key."
 )
@@ -18,7 +20,7 @@ _Project = Annotated[
     str | None,
     Header(
         alias="Restante-Project",
-        description="The project that the root key acts in, `default` if left out. With a project's key: that project.",
+        description=PROJECT_HEADER,
     ),
 ]
 

@@ -43,11 +43,54 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
             servers=[{"url": "/"}],
         )
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas |= {"Problem": PROBLEM_SCHEMA, **component_schemas()}
+        schemas = document["components"]["schemas"] | component_schemas() | {"Problem": PROBLEM_SCHEMA}
         document["components"]["schemas"] = dict(sorted(schemas.items()))
-        app.openapi_schema = document
+        document["components"]["headers"] = _HEADERS
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                _complete(operation)
+        app.openapi_schema = _whole_numbers(document)
     return app.openapi_schema
+
+
+_HEADERS = {
+    "ETag": {"description": "Stands for the configuration alone.", "schema": {"type": "string"}},
+    "Link": {"description": 'The next page: <...>; rel="next".', "schema": {"type": "string"}},
+    "Request-Id": {"description": "The client's own, or a fresh one.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}},
+}
+_MORE_HEADERS = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",)}
+# Those that carry a configuration, and those that carry a page.
+_TAGGED = {"put_queue", "patch_queue", "get_queue"}
+_LINKED = {"list_queues", "list_projects", "list_keys"}
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """Add what is the same everywhere, and say plainly what FastAPI says in a roundabout way."""
+    for parameter in operation.get("parameters", []):
+        # A header or query parameter is there or not; it is never null.
+        kinds = parameter["schema"].pop("anyOf", [{}])
+        parameter["schema"] = {**kinds[0], **parameter["schema"]}
+        parameter["schema"].pop("description", None)
+    responses = dict(sorted(operation["responses"].items()))
+    for status, response in responses.items():
+        names = ["Request-Id", *_MORE_HEADERS.get(status, ())]
+        if status in {"200", "201", "304"}:
+            names += ["ETag"] * (operation["operationId"] in _TAGGED) + ["Link"] * (operation["operationId"] in _LINKED)
+        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+        if response["description"] == "Successful Response":
+            response["description"] = "Done."
+    operation["responses"] = responses
+
+
+def _whole_numbers(part: Any) -> Any:
+    """Write 30.0 as 30."""
+    if isinstance(part, dict):
+        return {name: _whole_numbers(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_whole_numbers(value) for value in part]
+    return int(part) if isinstance(part, float) and part.is_integer() else part
 
 
 def rendered(app: FastAPI) -> str:

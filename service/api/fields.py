@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -18,6 +27,15 @@ class Fields(BaseModel):
     """What a request carries: nothing is converted, and a field that does not exist is refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Show durations' defaults as requests give them."""
+        shown = handler.resolve_ref_schema(handler(schema))
+        for name, field in cls.model_fields.items():
+            if isinstance(field.default, timedelta):
+                shown["properties"][name]["default"] = in_seconds(field.default)
+        return shown
 
 
 class Document(BaseModel):

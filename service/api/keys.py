@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
+from service import model
 from service.api.callers import Admin, AnyCaller
 from service.api.documented import problems
 from service.api.fields import Document, Fields, GivenTime, Time
@@ -14,7 +15,7 @@ from service.api.lists import ListQuery, Page, page
 from service.api.state import CursorsOf, KeyringOf, StoreOf
 from service.auth.keys import SECRET_PATTERN, hash_of, new_secret
 from service.domain import keys
-from service.model import Key, Scope
+from service.model import Scope
 
 router = APIRouter(route_class=JsonRoute, tags=["keys"])
 
@@ -37,7 +38,7 @@ class KeyFields(Fields):
     expires_at: Annotated[GivenTime | None, Field(description="When it ends; null: never.")] = None
 
 
-class KeyDocument(Document):
+class Key(Document):
     """A key. Its secret is known to its holder alone."""
 
     id: str
@@ -49,12 +50,16 @@ class KeyDocument(Document):
     last_used_at: Annotated[Time | None, Field(description="To the minute.")]
 
 
-class CreatedKey(KeyDocument):
+class CreatedKey(Key):
     """A key that was made just now."""
 
     secret: Annotated[
         str, Field(pattern=f"^{SECRET_PATTERN}$", description="What goes after `Bearer`. It is shown this once.")
     ]
+
+
+class KeyPage(Page[Key]):
+    """Some of a project's keys."""
 
 
 class Whoami(Document):
@@ -67,7 +72,7 @@ class Whoami(Document):
     expires_at: Time | None
 
 
-def _members(key: Key) -> dict[str, Any]:
+def _members(key: model.Key) -> dict[str, Any]:
     return {
         "id": key.id.hex,
         "name": key.name,
@@ -106,12 +111,12 @@ async def list_keys(
     cursors: CursorsOf,
     request: Request,
     response: Response,
-) -> Page[KeyDocument]:
+) -> KeyPage:
     """List the project's keys, without their secrets."""
     after = UUID(hex=cursors.open(query.cursor, "keys", caller.project_id)) if query.cursor is not None else None
     found, last = await keys.list_keys(store, caller.project_id, after, query.limit)
     next_cursor = cursors.seal(last.hex, "keys", caller.project_id) if last is not None else None
-    return page([KeyDocument(**_members(key)) for key in found], next_cursor, request, response)
+    return page(KeyPage, [Key(**_members(key)) for key in found], next_cursor, request, response)
 
 
 @router.delete(

@@ -1,7 +1,7 @@
 """Lists, a page at a time."""
 
 from collections.abc import Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
@@ -30,10 +30,15 @@ class Page(Document, Generic[Item]):
     next_cursor: str | None
 
 
-def page(items: Sequence[Item], next_cursor: str | None, request: Request, response: Response) -> Page[Item]:
+PageOf = TypeVar("PageOf", bound=Page[Any])
+
+
+def page(
+    kind: type[PageOf], items: Sequence[BaseModel], next_cursor: str | None, request: Request, response: Response
+) -> PageOf:
     """Return a page, with a link to the next one."""
     if next_cursor is not None:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
         query = urlencode([*kept, ("cursor", next_cursor)], errors="replace")
         response.headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
-    return Page[Item].model_construct(items=list(items), next_cursor=next_cursor)
+    return kind(items=list(items), next_cursor=next_cursor)

@@ -15,6 +15,8 @@ from starlette.types import Receive, Scope, Send
 from service import model
 from service.api import messages, receipts
 from service.api.body import drain, read_body
+from service.api.callers import PROJECT_HEADER
+from service.api.documented import problems
 from service.api.exchange import Answer, Exchange, HttpClient
 from service.api.problems import problem_of, problem_response
 from service.api.request_id import request_id
@@ -211,7 +213,7 @@ def add_operations(app: FastAPI, performer: Performer) -> None:
             tags=["messages" if operation.on_queue else "receipts"],
             status_code=operation.status,
             response_class=Response,
-            responses={operation.status: _response(operation)},
+            responses=_responses(operation),
             openapi_extra=_request(operation),
         )
 
@@ -224,6 +226,12 @@ def component_schemas() -> dict[str, Any]:
 
 
 _REF = "#/components/schemas/{name}"
+_NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
+_NO_RECEIPT = {
+    404: "It is not a receipt of this project, or its queue is gone: receipt_not_found.",
+    409: "It is no longer the current lease of its message: lease_lost.",
+}
+_FULL = {429: "The queue holds max_length messages: queue_full."}
 
 
 def _endpoint(operation: Operation, performer: Performer) -> Callable[[], Awaitable[Response]]:
@@ -237,26 +245,31 @@ def _json(kind: type) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
 
 
-def _response(operation: Operation) -> dict[str, Any]:
+def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
+    """Return the answer and every problem of an operation."""
     response: dict[str, Any] = {"description": operation.summary}
     if operation.answer is not None:
         response["content"] = _json(operation.answer)
-    return response
+    more = _NO_QUEUE if operation.on_queue else _NO_RECEIPT if "{receipt}" in operation.path else {}
+    full = _FULL if operation.scope is _SEND else {}
+    has_body = operation.raw or operation.request is not None
+    return problems({**more, **full}, body=has_body) | {operation.status: response}
 
 
 def _request(operation: Operation) -> dict[str, Any]:
     """Return what FastAPI cannot read off an endpoint that reads its request itself."""
     noun = operation.path.partition("{")[2].partition("}")[0]
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {"security": [{"key": []}], "parameters": []}
     if noun:
         kind = {"type": "string", "pattern": model.NAME_PATTERN} if operation.on_queue else {"type": "string", "maxLength": 200}
-        extra["parameters"] = [{"name": noun, "in": "path", "required": True, "schema": kind}]
+        extra["parameters"] += [{"name": noun, "in": "path", "required": True, "schema": kind}]
     if operation.raw:
         content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
         extra["requestBody"] = {"content": content, "required": False}
         extra["parameters"] += [_header(*header) for header in _RAW_HEADERS]
     elif operation.request is not None:
         extra["requestBody"] = {"content": _json(operation.request), "required": operation.body_required}
+    extra["parameters"] += [_header("Restante-Project", PROJECT_HEADER)]
     return extra
 
 

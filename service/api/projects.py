@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from service import model
 from service.api.callers import Operator
 from service.api.documented import problems
 from service.api.fields import Document, Fields, Time
@@ -12,7 +13,7 @@ from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.state import CursorsOf, KeyringOf, StoreOf
 from service.domain import projects
-from service.model import NAME_PATTERN, Project
+from service.model import NAME_PATTERN
 
 router = APIRouter(route_class=JsonRoute, tags=["projects"])
 
@@ -25,12 +26,19 @@ class ProjectFields(Fields):
     """A project's configuration. Limits are planned; it has no fields yet."""
 
 
-class ProjectDocument(Document):
+class Project(Document):
     """A project."""
 
     name: str
     created_at: Time
     updated_at: Time
+
+
+_NO_FIELDS = ProjectFields()
+
+
+class ProjectPage(Page[Project]):
+    """Some of the projects."""
 
 
 class DeleteQuery(BaseModel):
@@ -41,19 +49,24 @@ class DeleteQuery(BaseModel):
     force: Annotated[bool, Field(description="Delete its queues and their messages too.")] = False
 
 
-def _document(project: Project) -> ProjectDocument:
-    return ProjectDocument(name=project.name, created_at=project.created_at, updated_at=project.updated_at)
+def _document(project: model.Project) -> Project:
+    return Project(name=project.name, created_at=project.created_at, updated_at=project.updated_at)
 
 
 @router.put(
     "/v1/projects/{project}",
     operation_id="put_project",
     summary="Create a project",
-    responses=problems(body=True) | {201: {"description": "Created.", "model": ProjectDocument}},
+    responses=problems(body=True) | {201: {"description": "Created.", "model": Project}},
 )
 async def put_project(
-    project: ProjectName, _fields: ProjectFields, _operator: Operator, store: StoreOf, response: Response
-) -> ProjectDocument:
+    *,
+    project: ProjectName,
+    _fields: ProjectFields = _NO_FIELDS,
+    _operator: Operator,
+    store: StoreOf,
+    response: Response,
+) -> Project:
     """Create a project (201). If it is there, nothing changes (200)."""
     stored, created = await projects.put_project(store, project)
     response.status_code = 201 if created else 200
@@ -67,8 +80,8 @@ async def put_project(
     responses=problems(_NO_PROJECT, body=True),
 )
 async def patch_project(
-    project: ProjectName, _fields: ProjectFields, _operator: Operator, store: StoreOf
-) -> ProjectDocument:
+    *, project: ProjectName, _fields: ProjectFields = _NO_FIELDS, _operator: Operator, store: StoreOf
+) -> Project:
     """Replace the fields given. There are none yet."""
     return _document(await projects.get_project(store, project))
 
@@ -76,7 +89,7 @@ async def patch_project(
 @router.get(
     "/v1/projects/{project}", operation_id="get_project", summary="Read a project", responses=problems(_NO_PROJECT)
 )
-async def get_project(project: ProjectName, _operator: Operator, store: StoreOf) -> ProjectDocument:
+async def get_project(project: ProjectName, _operator: Operator, store: StoreOf) -> Project:
     """Return a project."""
     return _document(await projects.get_project(store, project))
 
@@ -109,9 +122,9 @@ async def list_projects(
     cursors: CursorsOf,
     request: Request,
     response: Response,
-) -> Page[ProjectDocument]:
+) -> ProjectPage:
     """List all projects in the byte order of their names."""
     after = cursors.open(query.cursor, "projects") if query.cursor is not None else ""
     found, last = await projects.list_projects(store, after, query.limit)
     next_cursor = cursors.seal(last, "projects") if last is not None else None
-    return page([_document(project) for project in found], next_cursor, request, response)
+    return page(ProjectPage, [_document(project) for project in found], next_cursor, request, response)

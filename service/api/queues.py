@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from service import model
 from service.api.callers import AnyCaller, Manager
 from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
 from service.api.documented import CHANGED, problems
@@ -18,7 +19,7 @@ from service.api.lists import ListQuery, Page, page
 from service.api.state import CursorsOf, StoreOf
 from service.auth.scopes import require_queue
 from service.domain import queues
-from service.model import MAX_LABELS, NAME_PATTERN, Queue, QueueConfig, QueueStats
+from service.model import MAX_LABELS, NAME_PATTERN, QueueConfig
 from service.store.queues import QueueFilter
 
 router = APIRouter(route_class=JsonRoute, tags=["queues"])
@@ -74,7 +75,7 @@ class QueueFields(Fields):
     max_message_bytes: MaxMessageBytes = _DEFAULTS.max_message_bytes
     max_length: MaxLength | None = _DEFAULTS.max_length
     paused: Paused = _DEFAULTS.paused
-    labels: Annotated[Labels, Field(default_factory=dict)]
+    labels: Labels = Field(default_factory=dict)
 
 
 class QueueChanges(Fields):
@@ -90,7 +91,12 @@ class QueueChanges(Fields):
     labels: Labels | None = None
 
 
-class QueueStatsDocument(Document):
+# An empty body is an empty object.
+_NO_FIELDS = QueueFields()
+_NO_CHANGES = QueueChanges()
+
+
+class QueueStats(Document):
     """How many messages a queue holds, by state. `approximate`: at most 2 s old, and not counted one by one."""
 
     ready: int
@@ -103,7 +109,7 @@ class QueueStatsDocument(Document):
     approximate: bool
 
 
-class QueueDocument(Document):
+class Queue(Document):
     """A queue."""
 
     name: str
@@ -117,7 +123,11 @@ class QueueDocument(Document):
     labels: dict[str, str]
     created_at: Time
     updated_at: Time
-    stats: QueueStatsDocument
+    stats: QueueStats
+
+
+class QueuePage(Page[Queue]):
+    """Some of a project's queues."""
 
 
 class Purged(Document):
@@ -141,19 +151,19 @@ class QueueQuery(ListQuery):
         return QueueFilter(self.prefix, tuple(labels), names)
 
 
-def _document(queue: Queue, stats: QueueStats) -> QueueDocument:
-    counted = {name: getattr(stats, name) for name in QueueStatsDocument.model_fields}
+def _document(queue: model.Queue, stats: model.QueueStats) -> Queue:
+    counted = {name: getattr(stats, name) for name in QueueStats.model_fields}
     config = {field.name: getattr(queue.config, field.name) for field in fields(QueueConfig)}
-    return QueueDocument.model_construct(
+    return Queue.model_construct(
         name=queue.name,
         **config,
         created_at=queue.created_at,
         updated_at=queue.updated_at,
-        stats=QueueStatsDocument.model_construct(**counted),
+        stats=QueueStats.model_construct(**counted),
     )
 
 
-async def _answer(store: StoreOf, queue: Queue, response: Response) -> QueueDocument:
+async def _answer(store: StoreOf, queue: model.Queue, response: Response) -> Queue:
     response.headers["ETag"] = etag(queue.config)
     [stats] = await queues.stats_of(store, [queue])
     return _document(queue, stats)
@@ -164,18 +174,18 @@ async def _answer(store: StoreOf, queue: Queue, response: Response) -> QueueDocu
     operation_id="put_queue",
     summary="Create or configure a queue",
     responses=problems({**CHANGED, 409: "The type cannot be changed: conflict."}, body=True)
-    | {201: {"description": "Created.", "model": QueueDocument}},
+    | {201: {"description": "Created.", "model": Queue}},
 )
 async def put_queue(
     *,
     queue: QueueName,
-    fields: QueueFields,
+    fields: QueueFields = _NO_FIELDS,
     caller: Manager,
     store: StoreOf,
     response: Response,
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
-) -> QueueDocument:
+) -> Queue:
     """Create a queue (201), or give it the whole configuration (200). Doing it again changes nothing."""
     require_queue(caller, queue)
     check = condition(if_match, if_none_match)
@@ -195,13 +205,13 @@ async def put_queue(
 async def patch_queue(
     *,
     queue: QueueName,
-    changes: QueueChanges,
+    changes: QueueChanges = _NO_CHANGES,
     caller: Manager,
     store: StoreOf,
     response: Response,
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
-) -> QueueDocument:
+) -> Queue:
     """Replace the fields given; null sets the default. It is for messages sent later, but for `paused`, `retention`."""
     require_queue(caller, queue)
     given = {name: getattr(changes, name) for name in changes.model_fields_set}
@@ -214,7 +224,7 @@ async def patch_queue(
     "/v1/queues/{queue}",
     operation_id="get_queue",
     summary="Read a queue",
-    response_model=QueueDocument,
+    response_model=Queue,
     responses=problems(_NO_QUEUE) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
 )
 async def get_queue(
@@ -265,7 +275,7 @@ async def list_queues(
     cursors: CursorsOf,
     request: Request,
     response: Response,
-) -> Page[QueueDocument]:
+) -> QueuePage:
     """List the project's queues in the byte order of their names; a key with queue patterns sees those it covers."""
     wanted = query.filter(caller.queues)
     listing = ("queues", caller.project_id, wanted)
@@ -273,4 +283,4 @@ async def list_queues(
     found, last = await queues.list_queues(store, caller.project_id, wanted, after, query.limit)
     stats = await queues.stats_of(store, found)
     documents = [_document(queue, counted) for queue, counted in zip(found, stats, strict=True)]
-    return page(documents, cursors.seal(last, *listing) if last is not None else None, request, response)
+    return page(QueuePage, documents, cursors.seal(last, *listing) if last is not None else None, request, response)
