@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import signal
 import socket
@@ -184,6 +185,16 @@ def run(deployment: Deployment, listener: socket.socket, announce: Callable[[], 
     return 0
 
 
+def _collect_seldom() -> None:
+    """Let the garbage collector pass over what stays for good, and look at the rest less often.
+
+    A request makes some fifty objects and no cycles; looking for them after every fourteenth cost a fortieth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 def _work(deployment: Deployment, listener: socket.socket, serving: Connection) -> None:
     """Be one of several processes."""
     log.configure(deployment.settings)
@@ -216,6 +227,7 @@ class _Server(uvicorn.Server):
         """Say where we are once we answer."""
         await super().startup(sockets)
         if self.started:
+            _collect_seldom()
             self._announce()
 
     @contextlib.contextmanager

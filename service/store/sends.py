@@ -78,7 +78,8 @@ def _visible_at(queue: Queue, draft: Draft, now: datetime) -> datetime:
     """Return what the statement has worked out for a message."""
     if draft.deliver_at is not None:
         return max(draft.deliver_at.astimezone(UTC), now)
-    return now + (queue.config.delay if draft.delay is None else draft.delay)
+    delay = queue.config.delay if draft.delay is None else draft.delay
+    return now + delay if delay else now
 
 
 def _plain_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
