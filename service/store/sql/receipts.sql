@@ -78,17 +78,22 @@ select ord, visible_at from freed;
 -- name: recall
 -- What is known of receipts that hold no message: whether the queue is still there, how the receipt was spent, and
 -- whether its message was given out again since.
-select r.ord, queue.id is not null as queue_exists, spent.action, again.id is not null as given_again
-from unnest($1::bigint[], $2::uuid[], $3::bigint[]) with ordinality as r (queue_id, id, lease, ord)
-left join queue on queue.id = r.queue_id
+-- The queues are looked up first: otherwise the planner may look for the message in every queue there is.
+with asked as materialized (
+    select r.ord, r.queue_id, r.id, r.lease, queue.number
+    from unnest($1::bigint[], $2::uuid[], $3::bigint[]) with ordinality as r (queue_id, id, lease, ord)
+    left join queue on queue.id = r.queue_id
+)
+select a.ord, a.number is not null as queue_exists, spent.action, again.id is not null as given_again
+from asked as a
 left join lateral (
     select s.action
     from settlement as s
-    where s.queue_id = r.queue_id and s.lease = r.lease and s.message_id = r.id
+    where s.queue_id = a.queue_id and s.lease = a.lease and s.message_id = a.id
     limit 1
 ) as spent on true
 left join lateral (
     select m.id
     from message as m
-    where m.queue_number = queue.number and m.id = r.id and m.lease <> r.lease
+    where m.queue_number = a.number and m.id = a.id and m.lease <> a.lease
 ) as again on true;

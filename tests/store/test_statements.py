@@ -1,0 +1,111 @@
+"""Every statement fits the migrated schema, and the hot ones reach their rows by index whatever the planner believes."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from service.store.connections import Link, connect
+from service.store.statements import STATEMENTS
+from tests.conftest import created
+from tests.in_process import messages
+
+pytestmark = pytest.mark.anyio
+
+_NUMBER = 7
+
+# What each hot statement is asked with, for one message of queue 7.
+HOT = {
+    "messages.send_plain": "'{7}', '{1}', '{00000000-0000-0000-0000-000000000001}', '{x}'",
+    "messages.send": (
+        "'{7}', '{1}', '{00000000-0000-0000-0000-000000000001}', '{x}', '{1 s}', '{null}', '{null}', '{1}', '{true}', "
+        "'{null}', '{null}', '{null}', '{null}'"
+    ),
+    "messages.claim": "'{7}', '{1}', '{1970-01-01}', '{10}', '{1000}', '{1 s}', 5",
+    "messages.due": "'{7}', '1 s'",
+    "receipts.delete": "'{7}', '{00000000-0000-0000-0000-000000000001}', '{5}', '{1}'",
+    "receipts.extend": "'{7}', '{00000000-0000-0000-0000-000000000001}', '{5}', '{1 s}'",
+    "receipts.release": (
+        "'{7}', '{00000000-0000-0000-0000-000000000001}', '{5}', '{1 s}', '{null}', '{true}', '{true}'"
+    ),
+    "receipts.recall": "'{7}', '{00000000-0000-0000-0000-000000000001}', '{5}'",
+    "queues.find": "'{7}', '{q}'",
+}
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS))
+async def test_every_statement_can_be_prepared_on_the_migrated_schema(database: str, name: str) -> None:
+    connection = await connect(database, "restante-test")
+    try:
+        for statement in STATEMENTS[name].split(";\n"):
+            await connection.prepare(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="module")
+def filled_database(postgres: str, template: str) -> Iterator[str]:
+    yield from created(postgres, f"template {template}")
+
+
+@pytest.fixture(scope="module", params=["empty", "freshly analysed", "a million rows"])
+async def hot_connection(request: pytest.FixtureRequest, filled_database: str) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection like the lanes' own, to a table of some size."""
+    sql = await asyncpg.connect(filled_database)
+    try:
+        if request.param == "freshly analysed":
+            await _make_queue(sql)
+            await messages(sql, _NUMBER, 1000)
+            await sql.execute("analyze")
+        elif request.param == "a million rows":
+            await messages(sql, _NUMBER, 1_000_000, visible_at="clock_timestamp() + n % 7 * interval '1 minute'")
+            await sql.execute("analyze message")
+    finally:
+        await sql.close()
+    link = Link(filled_database, "restante-test")
+    await link.open()
+    assert link._connection is not None  # noqa: SLF001 - the settings are the link's own
+    yield link._connection  # noqa: SLF001
+    await link.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", sorted(HOT))
+async def test_a_hot_statement_never_reads_a_whole_table(hot_connection: asyncpg.Connection, name: str) -> None:
+    nodes = [node async for node in _plan(hot_connection, name)]
+    whole = [node for node in nodes if node["Node Type"] == "Seq Scan"]
+    assert not whole, json.dumps(whole, indent=1)
+    for node in nodes:
+        if node.get("Relation Name") == "message" and "Index" in node["Node Type"]:
+            assert "queue_number" in node["Index Cond"], json.dumps(node, indent=1)
+
+
+async def _make_queue(sql: asyncpg.Connection) -> None:
+    await sql.execute(
+        """
+        insert into queue (
+            id, project_id, name, number, type, visibility_timeout, delay, max_message_bytes, paused, labels,
+            created_at, updated_at
+        )
+        select $1, id, 'q', $1, 'standard', '30 s', '0', 1000, false, '{}', now(), now() from project
+        """,
+        _NUMBER,
+    )
+
+
+async def _plan(connection: asyncpg.Connection, name: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield the nodes of the generic plan that the statement is run with, without running it."""
+    await connection.execute("deallocate all")
+    statement = f"hot_{name.replace('.', '_')}"
+    await connection.execute(f"prepare {statement} as {STATEMENTS[name].rstrip(';')}")
+    plan = await connection.fetchval(f"explain (format json) execute {statement} ({HOT[name]})")
+    for node in _nodes(json.loads(plan)[0]["Plan"]):
+        yield node
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from _nodes(part)
