@@ -112,6 +112,8 @@ def test_texts_are_unicode_and_times_utc_whatever_the_environment_says(
 def test_it_starts_on_any_path(tmp_path: Path, name: str) -> None:
     with embedded.running(tmp_path / name, durable=False) as url:
         assert ask(url, "select 1") == 1
+        link = Path(url.split("host=")[1])
+    assert not link.is_symlink()
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o777])

@@ -20,7 +20,7 @@ from service.embedded.failure import CannotStart
 from service.embedded.kept import kept
 from service.embedded.lock import hold
 from service.embedded.log import ServerLog
-from service.embedded.socket_folder import socket_folder
+from service.embedded.socket_folder import forget, socket_folder
 
 _log = structlog.get_logger()
 
@@ -80,6 +80,7 @@ def started(folder: Path, *, binaries: Binaries | None = None, durable: bool = T
         yield cluster.url
     finally:
         cluster.stop()
+        forget(cluster.data)
 
 
 class Cluster:

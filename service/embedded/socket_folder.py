@@ -1,8 +1,10 @@
 """Where clients find the server's socket: a path that is short enough for the kernel and plain enough for a URL."""
 
+import contextlib
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +22,26 @@ def socket_folder(data: Path) -> Path:
     folder = data.resolve()
     if _suits(folder):
         return folder
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    for place in _places():
-        link = place / f"restante-{os.geteuid()}" / name
+    for link in _links(folder):
         if _suits(link) and _is_ours(link.parent):
             _point(link, folder)
             return link
     message = f"The path {folder} is too long for a socket, and no folder of our own can be made in /run or /tmp."
     raise CannotStart(message)
+
+
+def forget(data: Path) -> None:
+    """Remove the short way to the folder, if there is one."""
+    for link in _links(data.resolve()):
+        with contextlib.suppress(OSError):
+            link.unlink()
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    """Yield the names that a link to the folder may have."""
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+    for place in _places():
+        yield place / f"restante-{os.geteuid()}" / name
 
 
 def _places() -> Iterator[Path]:
@@ -43,9 +57,10 @@ def _suits(folder: Path) -> bool:
 
 def _is_ours(folder: Path) -> bool:
     """Make the folder; tell whether it is a real one, ours, and closed to everybody else."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     status = folder.lstat()
-    return not folder.is_symlink() and folder.is_dir() and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def _point(link: Path, folder: Path) -> None:
