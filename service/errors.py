@@ -187,7 +187,7 @@ class Unavailable(Problem):
     status = 503
     title = "Temporarily unavailable"
 
-    def __init__(self, detail: str = "The service cannot reach its database right now. Send the request again.") -> None:
+    def __init__(self, detail: str = "The database is out of reach right now. Send the request again.") -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
 
 

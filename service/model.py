@@ -24,6 +24,7 @@ MAX_ERROR_BYTES = 4096
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 900
+NO_ID = UUID(int=0)
 
 
 def is_name(text: str) -> bool:
@@ -142,8 +143,8 @@ class QueueStats:
 class Draft:
     """A message that is about to be sent.
 
-    `id` is given when it enters a queue. `delay` None is the queue's; `headers` is one JSON object of strings, None when
-    there are none; `content_type` None is application/json; `size` counts the octets of body and headers.
+    `id` is given when it enters a queue. `delay` None is the queue's; `headers` is one JSON object of strings, None
+    when there are none; `content_type` None is application/json; `size` counts the octets of body and headers.
     """
 
     body: bytes
@@ -156,7 +157,7 @@ class Draft:
     ttl: timedelta | None = None
     traceparent: str | None = None
     tracestate: str | None = None
-    id: UUID = UUID(int=0)
+    id: UUID = NO_ID
 
     @property
     def is_plain(self) -> bool:

@@ -1,15 +1,15 @@
 """uvicorn's HTTP/1.1 protocol, with two shortcuts for answers that are there as a whole.
 
-Writing head and body apart costs a system call more, and passing them through ASGI's `send` costs as much again: together a
-third of the time of a send. The shortcuts lean on what uvicorn (pinned in requirements.lock) calls `cycle`; where a request
-did not come through this protocol, the ordinary way is taken.
+Writing head and body apart costs a system call more, and passing them through ASGI's `send` costs as much again:
+together a third of the time of a send. The shortcuts lean on what uvicorn (pinned in requirements.lock) calls
+`cycle`; where a request did not come through this protocol, the ordinary way is taken.
 """
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
-from starlette.types import ASGIApp, Scope
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 _CYCLE = "restante.cycle"
@@ -61,9 +61,9 @@ class Protocol(HttpToolsProtocol):
         """Take a connection."""
         super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
-        cycle.scope[_CYCLE] = cycle  # type: ignore[typeddict-unknown-key]
-        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cast("dict[str, Any]", cycle.scope)[_CYCLE] = cycle
+        super()._start_asgi_task(cycle, app)
 
 
 def answer_at_once(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:

@@ -188,7 +188,8 @@ def run(deployment: Deployment, listener: socket.socket, announce: Callable[[], 
 def _collect_seldom() -> None:
     """Let the garbage collector pass over what stays for good, and look at the rest less often.
 
-    A request makes some fifty objects and no cycles; looking for them after every fourteenth cost a fortieth of the time.
+    A request makes some fifty objects and no cycles; looking for them after every fourteenth cost a fortieth of the
+    time.
     """
     gc.collect()
     gc.freeze()

@@ -20,23 +20,27 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     processes: int = Field(1, ge=1, le=64, description="Service processes that share the port.")
-    data_dir: Path = Field(Path(".restante"), description="Folder of the embedded database, the root key and the secret key.")
+    data_dir: Path = Field(Path(".restante"), description="Folder of the embedded database, root key and secret key.")
     root_key: SecretStr | None = Field(
         None,
-        description="The operator's key, 20 to 200 visible ASCII characters. Made on first start and kept in the data folder.",
+        description=(
+            "The operator's key, 20 to 200 visible ASCII characters. Made on first start, kept in the data folder."
+        ),
     )
     secret_key: SecretStr | None = Field(
         None,
         description=(
-            "Signs receipts and cursors and encrypts secrets, 32 to 200 visible ASCII characters. Made on first start and "
+            "Signs receipts and cursors and encrypts secrets, 32 to 200 visible ASCII characters. Made on first start, "
             "kept in the data folder; required with RESTANTE_DATABASE_URL."
         ),
     )
     database_url: SecretStr | None = Field(
-        None, description="A PostgreSQL (15 or newer) of your own: postgresql://user:password@host/name. Default: embedded."
+        None,
+        description="A PostgreSQL (15 or newer) of your own: postgresql://user:password@host/name. Default: embedded.",
     )
     database_direct_url: SecretStr | None = Field(
-        None, description="The same database past a pooler such as PgBouncer, for LISTEN. Default: RESTANTE_DATABASE_URL."
+        None,
+        description="The same database past a pooler such as PgBouncer, for LISTEN. Default: RESTANTE_DATABASE_URL.",
     )
     auto_migrate: bool = Field(default=True, description="Bring the schema up to date at start.")
     express: bool = Field(
@@ -44,13 +48,20 @@ class Settings(BaseSettings):
         description="Answer the hot operations ahead of FastAPI. Off: the same answers, several times slower.",
     )
     max_message_bytes: int = Field(
-        MIB, ge=1024, le=7 * MIB, description="Largest max_message_bytes that a queue may set, body and headers together."
+        MIB,
+        ge=1024,
+        le=7 * MIB,
+        description="Largest max_message_bytes that a queue may set, body and headers together.",
     )
     max_parked_receives: int = Field(
-        20_000, ge=1, description="Waiting receives that one process parks; one more is answered at once with what is there."
+        20_000,
+        ge=1,
+        description="Waiting receives that one process parks; one more is answered at once with what is there.",
     )
-    log_level: str = Field("info", description="debug, info, warning or error.", pattern="^(debug|info|warning|error)$")
-    log_format: str = Field("auto", description="json, text, or auto: text on a terminal.", pattern="^(json|text|auto)$")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+    log_format: str = Field(
+        "auto", description="json, text, or auto: text on a terminal.", pattern="^(json|text|auto)$"
+    )
 
     @field_validator("root_key", "secret_key", mode="after")
     @classmethod

@@ -1,0 +1,1 @@
+"""HTTP by noun: parse, call one verb of `domain`, shape the answer."""

@@ -1,8 +1,8 @@
-"""Reading JSON requests in which a message's body has to stay byte for byte.
+r"""Reading JSON requests in which a message's body has to stay byte for byte.
 
-msgspec does the work and keeps `body` as it came (`msgspec.Raw`). It refuses one thing that is JSON: half a surrogate pair,
-such as `\\ud800`, in a string. What it refuses is read again by a slow, exact scanner that tells what is no JSON (400) from
-what is (a body may hold anything; elsewhere half a pair is 422).
+msgspec does the work and keeps `body` as it came (`msgspec.Raw`). It refuses one thing that is JSON: half a surrogate
+pair, such as `\ud800`, in a string. What it refuses is read again by a slow, exact scanner that tells what is no
+JSON (400) from what is (a body may hold anything; elsewhere half a pair is 422).
 """
 
 import json
@@ -26,6 +26,8 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _STEP_OF = {ord("["): 1, ord("]"): -1}
 _STRETCH = 128
+_TOO_DEEP = f"The JSON nests more than {MAX_DEPTH} levels. Flatten it, or send it as text."
+_HALF_PAIR = "A string outside a body holds half a surrogate pair (\\ud800 to \\udfff)."
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 
@@ -76,8 +78,11 @@ def check_depth(text: str) -> None:
         stretch = brackets[start : start + _STRETCH]
         opening = stretch.count(b"[")
         # Most stretches cannot reach the limit; only one that could is walked through.
-        if depth + opening > MAX_DEPTH and max(accumulate(map(_STEP_OF.__getitem__, stretch), initial=depth)) > MAX_DEPTH:
-            raise invalid("", "too_deep", f"The JSON nests more than {MAX_DEPTH} levels. Flatten it, or send it as text.")
+        if (
+            depth + opening > MAX_DEPTH
+            and max(accumulate(map(_STEP_OF.__getitem__, stretch), initial=depth)) > MAX_DEPTH
+        ):
+            raise invalid("", "too_deep", _TOO_DEEP)
         depth += 2 * opening - len(stretch)
 
 
@@ -116,7 +121,7 @@ def _value_end(text: str, start: int, *, whole: bool = False) -> int:
     try:
         _, end = _scanner.raw_decode(text, start)
     except RecursionError:
-        raise invalid("", "too_deep", f"The JSON nests more than {MAX_DEPTH} levels.") from None
+        raise invalid("", "too_deep", _TOO_DEEP) from None
     except ValueError as error:
         raise _malformed(str(error)) from None
     if whole and _skip(text, end) != len(text):
@@ -182,7 +187,7 @@ def _decode_exactly(decoder: msgspec.json.Decoder[T], text: str) -> T:
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except msgspec.DecodeError:
-        raise invalid("", "invalid_text", "A string outside a body holds half a surrogate pair (\\ud800 to \\udfff).") from None
+        raise invalid("", "invalid_text", _HALF_PAIR) from None
     for message in getattr(request, "messages", [request]):
         if getattr(message, "body", b""):
             begin, end = spans[int(bytes(message.body))]

@@ -1,8 +1,8 @@
 """The hot operations, answered ahead of FastAPI.
 
-FastAPI takes five times as long to find and call an endpoint as the whole of a send takes here. What is not one of the hot
-operations, or is written in an unusual way, goes on to FastAPI, where the same operations stand as ordinary routes; the
-contract tests run both ways.
+FastAPI takes five times as long to find and call an endpoint as the whole of a send takes here. What is not one of
+the hot operations, or is written in an unusual way, goes on to FastAPI, where the same operations stand as ordinary
+routes; the contract tests run both ways.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send

@@ -4,7 +4,7 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import asyncpg
@@ -48,7 +48,9 @@ class Message(Struct, forbid_unknown_fields=True):
     ] = None
     headers: Annotated[
         dict[str, str] | None,
-        Meta(description="Up to 64 pairs. Names are tokens and come back in lower case; values have no control characters."),
+        Meta(
+            description="Up to 64 pairs. Names are tokens, given back in lower case; values without control characters."
+        ),
     ] = None
     delay: Annotated[
         float | None, Meta(description="Seconds until it becomes visible, 0 to 31536000; default: the queue's.")
@@ -58,7 +60,7 @@ class Message(Struct, forbid_unknown_fields=True):
     ] = None
     ttl: Annotated[
         float | None,
-        Meta(description="Seconds it is kept from when it first becomes visible, 1 to 31536000; default: the queue's retention."),
+        Meta(description="Seconds it is kept once it is visible, 1 to 31536000; default: the queue's retention."),
     ] = None
 
 
@@ -140,7 +142,8 @@ async def send_batch(store: Store, exchange: Exchange) -> Answer:
     """Store up to 1000 messages, all or none, in order."""
     messages = decode(_batch_decoder, exchange.body).messages
     if not 1 <= len(messages) <= model.MAX_BATCH:
-        raise invalid("/messages", "out_of_range", f"A batch has 1 to {model.MAX_BATCH} messages, this one {len(messages)}.")
+        detail = f"A batch has 1 to {model.MAX_BATCH} messages, this one {len(messages)}."
+        raise invalid("/messages", "out_of_range", detail)
     errors: list[FieldError] = []
     drafts = [_draft(message, f"/messages/{position}", errors) for position, message in enumerate(messages)]
     if errors:
@@ -211,10 +214,8 @@ def _out_of_range(pointer: str, bounds: str, value: object) -> FieldError:
 def _draft(message: Message, pointer: str, errors: list[FieldError]) -> Draft:
     """Return the message as it is going to be stored; what is wrong with it goes into `errors`."""
     body = bytes(message.body)
-    if message.body_base64 is None and body:
-        draft = Draft(body, len(body))
-    else:
-        draft = _octets(message, body, pointer, errors)
+    plain = message.body_base64 is None and body
+    draft = Draft(body, len(body)) if plain else _octets(message, body, pointer, errors)
     if message.content_type is not None:
         draft.content_type = _content_type(message.content_type, draft, pointer, errors)
     if message.headers:
@@ -237,13 +238,15 @@ def _octets(message: Message, body: bytes, pointer: str, errors: list[FieldError
         try:
             octets = b64decode(message.body_base64, validate=True)
         except (NotBase64, ValueError):
-            errors.append(FieldError(f"{pointer}/body_base64", "invalid_base64", "This is not base64 (RFC 4648, section 4)."))
+            detail = "This is not base64 (RFC 4648, section 4)."
+            errors.append(FieldError(f"{pointer}/body_base64", "invalid_base64", detail))
     return Draft(octets, len(octets), is_json=False, content_type=OCTETS)
 
 
 def _content_type(content_type: str, draft: Draft, pointer: str, errors: list[FieldError]) -> str | None:
     if len(content_type) > 256 or not _is_media_type(content_type):
-        errors.append(FieldError(f"{pointer}/content_type", "invalid_media_type", "Must be type/subtype, at most 256 characters."))
+        detail = "Must be type/subtype, at most 256 characters."
+        errors.append(FieldError(f"{pointer}/content_type", "invalid_media_type", detail))
     elif draft.is_json and not _is_json_type(content_type):
         detail = "Beside `body` this must be a JSON type; send other types with `body_base64` or to /raw."
         errors.append(FieldError(f"{pointer}/content_type", "not_json_type", detail))
@@ -256,7 +259,8 @@ def _put_headers(draft: Draft, pairs: Iterable[tuple[str, str]], pointer: str, e
         if not _is_token(name):
             errors.append(FieldError(pointer, "invalid_name", f"{name[:130]!r} is not a token of 1 to 128 characters."))
         elif _has_control(value):
-            errors.append(FieldError(f"{pointer}/{name.replace('~', '~0')}", "control_character", "No control characters."))
+            place = f"{pointer}/{name.replace('~', '~0')}"
+            errors.append(FieldError(place, "control_character", "Control characters cannot be sent."))
         headers[name.lower()] = value
     if len(headers) > model.MAX_HEADERS:
         errors.append(_out_of_range(pointer, f"at most {model.MAX_HEADERS} headers", len(headers)))
@@ -270,7 +274,9 @@ def _put_delay(draft: Draft, message: Message, pointer: str, errors: list[FieldE
         errors.append(FieldError(f"{pointer}/deliver_at", "conflict", "Give `delay` or `deliver_at`, not both."))
     draft.delay = duration(message.delay, f"{pointer}/delay", errors, timedelta(0), model.MAX_DELAY)
     draft.deliver_at = message.deliver_at
-    if draft.deliver_at is not None and draft.deliver_at > datetime.now(draft.deliver_at.tzinfo) + model.MAX_DELAY + model.DAY:
+    # A day more than the limit: our clock is not the database's.
+    latest = datetime.now(UTC) + model.MAX_DELAY + model.DAY
+    if draft.deliver_at is not None and draft.deliver_at > latest:
         errors.append(_out_of_range(f"{pointer}/deliver_at", "at most 365 days ahead", rfc3339(draft.deliver_at)))
 
 
@@ -335,7 +341,7 @@ def _trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
 
 
 def _preferred_wait(headers: dict[bytes, bytes]) -> int | None:
-    """Return what `Prefer: wait=SECONDS` (RFC 7240) asks for. A preference that cannot be met is no error: it is left out."""
+    """Return what `Prefer: wait=SECONDS` (RFC 7240) asks for; one that cannot be met is no error and left out."""
     prefer = headers.get(b"prefer")
     match = _wait_preference(prefer) if prefer is not None else None
     if match is None or int(match[1]) > model.MAX_WAIT.total_seconds():
@@ -377,9 +383,8 @@ def _received_message(store: Store, claimed: Claimed, row: asyncpg.Record) -> by
 
 
 def _body(row: asyncpg.Record) -> bytes:
-    if row["is_json"]:
-        return b'"body":' + row["body"]
-    return b'"body_base64":"%b"' % b64encode(row["body"])
+    body: bytes = row["body"]
+    return b'"body":' + body if row["is_json"] else b'"body_base64":"%b"' % b64encode(body)
 
 
 _JSON_TYPE_TEXT = f'"{JSON_TYPE}"'

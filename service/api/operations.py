@@ -24,6 +24,7 @@ from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
 from service.errors import invalid
 from service.protocol import answer_at_once
+from service.store.receipts import MAX_LENGTH
 from service.store.store import Store
 from service.telemetry import count_request
 
@@ -52,11 +53,19 @@ class Operation:
 
 
 _SEND, _RECEIVE = model.Scope.SEND, model.Scope.RECEIVE
+_NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit."
 _QUEUE, _RECEIPT = "/v1/queues/{queue}", "/v1/receipts/{receipt}"
 
 OPERATIONS = (
     Operation(
-        "POST", f"{_QUEUE}/messages", _SEND, messages.send_message, 201, "Send a message", messages.Message, messages.Sent
+        "POST",
+        f"{_QUEUE}/messages",
+        _SEND,
+        messages.send_message,
+        201,
+        "Send a message",
+        messages.Message,
+        messages.Sent,
     ),
     Operation(
         "POST",
@@ -159,24 +168,20 @@ class Performer:
             await _send(receive, send, status, answer_headers, body)
         count_request(operation.method, operation.path, status, time.perf_counter() - started)
 
-    async def _answer(
-        self, operation: Operation, name: str, headers: dict[bytes, bytes], receive: Receive
-    ) -> Answer:
+    async def _answer(self, operation: Operation, name: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         authorization, project = headers.get(b"authorization"), headers.get(b"restante-project")
         caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
         require(caller, operation.scope)
         if operation.on_queue:
             if not model.is_name(name):
-                raise invalid("/path/queue", "invalid_name", "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit.")
+                raise invalid("/path/queue", "invalid_name", _NAME_RULE)
             require_queue(caller, name)
         body = b"" if operation.method == "DELETE" else await read_body(headers, receive)
         return await operation.run(self._store, Exchange(caller, name, headers, body, HttpClient(receive)))
 
 
-async def _send(
-    receive: Receive, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
-) -> None:
-    """Send an answer; take in what the client of a request that is too large still sends, so that it gets to read it."""
+async def _send(receive: Receive, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send an answer; if the request is too large, take in what still comes, so that the client gets to read it."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     if status == 413:
         await send({"type": "http.response.body", "body": body, "more_body": True})
@@ -261,7 +266,8 @@ def _request(operation: Operation) -> dict[str, Any]:
     noun = operation.path.partition("{")[2].partition("}")[0]
     extra: dict[str, Any] = {"security": [{"key": []}], "parameters": []}
     if noun:
-        kind = {"type": "string", "pattern": model.NAME_PATTERN} if operation.on_queue else {"type": "string", "maxLength": 200}
+        bounds = {"pattern": model.NAME_PATTERN} if operation.on_queue else {"maxLength": MAX_LENGTH}
+        kind = {"type": "string", **bounds}
         extra["parameters"] += [{"name": noun, "in": "path", "required": True, "schema": kind}]
     if operation.raw:
         content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}

@@ -29,7 +29,9 @@ class Extend(Struct, forbid_unknown_fields=True):
 class Release(Struct, forbid_unknown_fields=True):
     """Give a message back. An empty request body means all defaults."""
 
-    delay: Annotated[float | None, Meta(description="Seconds until it is visible again, 0 to 31536000, default 0.")] = None
+    delay: Annotated[float | None, Meta(description="Seconds until it is visible again, 0 to 31536000, default 0.")] = (
+        None
+    )
     error: ErrorText = None
     count: Annotated[bool, Meta(description="False gives the attempt back.")] = True
 
@@ -150,9 +152,10 @@ def _order(item: Item, pointer: str, errors: list[FieldError]) -> Order:
         errors.append(_too_long(item.receipt, f"{pointer}/receipt" if pointer else "/path/receipt"))
     _check_fields(item, order.action, pointer, errors)
     if order.action is Action.EXTEND:
-        order.until = _until(item.visibility_timeout, f"{pointer}/visibility_timeout", errors, model.MAX_VISIBILITY_TIMEOUT)
+        place = f"{pointer}/visibility_timeout"
+        order.until = _until(item.visibility_timeout, place, errors, model.MAX_VISIBILITY_TIMEOUT)
         if item.visibility_timeout is None:
-            errors.append(FieldError(f"{pointer}/visibility_timeout", "missing", "This field is required."))
+            errors.append(FieldError(place, "missing", "This field is required."))
     elif order.action is Action.RELEASE:
         order.until = _until(item.delay, f"{pointer}/delay", errors, model.MAX_DELAY)
         order.counted = item.count is not False
@@ -167,9 +170,11 @@ def _too_long(receipt: str, pointer: str) -> FieldError:
 
 def _check_fields(item: Item, action: Action, pointer: str, errors: list[FieldError]) -> None:
     """Refuse the fields of other actions."""
-    for name in ("visibility_timeout", "delay", "error", "count"):
-        if getattr(item, name) is not None and name not in _FIELDS[action]:
-            errors.append(FieldError(f"{pointer}/{name}", "unknown_field", f"{item.action!r} has no such field."))
+    errors.extend(
+        FieldError(f"{pointer}/{name}", "unknown_field", f"{item.action!r} has no such field.")
+        for name in ("visibility_timeout", "delay", "error", "count")
+        if getattr(item, name) is not None and name not in _FIELDS[action]
+    )
 
 
 def _until(seconds: float | None, pointer: str, errors: list[FieldError], most: timedelta) -> timedelta:

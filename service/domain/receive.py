@@ -56,7 +56,7 @@ async def receive(
 async def _answer(store: Store, queue: Queue, ask: Ask, client: Client, seconds: float) -> Claimed | None:
     """Wait for the answer; leave the line when the client or the time has gone."""
     try:
-        if ask.patient:
+        if ask.patient and seconds > 0:
             await _first_of(ask.answer, client, seconds)
             store.claims.leave(queue, ask)
         return await ask.answer

@@ -11,10 +11,13 @@ from service.store.store import Store
 _TRIES = 5
 
 
-async def send(store: Store, project_id: int, queue_name: str, drafts: list[Draft], *, batch: bool = False) -> list[datetime]:
+async def send(
+    store: Store, project_id: int, queue_name: str, drafts: list[Draft], *, batch: bool = False
+) -> list[datetime]:
     """Store the messages, all or none, give each its id, and return when each becomes visible.
 
-    `batch`: the sender gave a list, so a problem points into it. Raises NotFound, PayloadTooLarge, QueueFull, Unavailable.
+    `batch`: the sender gave a list, so a problem points into it. Raises NotFound, PayloadTooLarge, QueueFull,
+    Unavailable.
     """
     queue = store.directory.known(project_id, queue_name) or await store.directory.find(project_id, queue_name)
     for draft in drafts:

@@ -32,7 +32,7 @@ async def settle(store: Store, caller: Caller, order: Order) -> datetime | None:
     return await store.settle_one(await _open(store, caller, order))
 
 
-async def settle_all(store: Store, caller: Caller, orders: Sequence[Order]) -> list[datetime | None | Problem]:
+async def settle_all(store: Store, caller: Caller, orders: Sequence[Order]) -> list[datetime | Problem | None]:
     """Do what each order says, in the order given; one outcome for each."""
     opened: list[Settle | Problem] = []
     for order in orders:
@@ -48,7 +48,8 @@ async def _open(store: Store, caller: Caller, order: Order) -> Settle:
     receipt = store.receipts.open(caller.project_id, order.receipt)
     if caller.queues != ("*",):
         await _check_pattern(store, caller, receipt.queue_id)
-    return Settle(receipt.queue_id, receipt.message_id, receipt.lease, order.action, order.until, order.error, order.counted)
+    lease = receipt.queue_id, receipt.message_id, receipt.lease
+    return Settle(*lease, order.action, order.until, order.error, order.counted)
 
 
 async def _check_pattern(store: Store, caller: Caller, queue_id: int) -> None:

@@ -186,7 +186,6 @@ def _is_private(place: Path) -> bool:
 
 
 def _fingerprint(package: Path) -> str:
-    """Return a name that is another one after an update of the package."""
-    postgres = (package / "pginstall" / "bin" / "postgres").stat()
-    text = f"{package}\0{postgres.st_size}\0{postgres.st_mtime_ns}"
-    return f"postgresql-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    """Return a name for the programs: the same for every installation of a version, another one after an update."""
+    with (package / "pginstall" / "bin" / "postgres").open("rb") as program:
+        return f"postgresql-{hashlib.file_digest(program, 'sha256').hexdigest()[:16]}"

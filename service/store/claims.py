@@ -1,8 +1,9 @@
 """Leasing messages to those who ask, and letting them wait.
 
-Whoever receives stands in the line of its queue. One worker looks on behalf of all lines that have a reason to be looked at:
-somebody came, a message was sent or released, a delay or lease ended, or a second has passed. Its look *is* the claim, one
-statement for many lines, so that a message wakes one look and not five thousand. Waiting costs no connection.
+Whoever receives stands in the line of its queue. One worker looks on behalf of all lines that have a reason to be
+looked at: somebody came, a message was sent or released, a delay or lease ended, or a second has passed. Its look
+*is* the claim, one statement for many lines, so that a message wakes one look and not five thousand. Waiting costs no
+connection.
 """
 
 import asyncio
@@ -126,11 +127,14 @@ GiveBack = Callable[[Claimed], Awaitable[None]]
 class Claims:
     """The lines of one process and the worker that serves them."""
 
-    def __init__(self, link: Link, clock: DatabaseClock, identifiers: Identifiers, give_back: GiveBack) -> None:
+    def __init__(
+        self, link: Link, clock: DatabaseClock, identifiers: Identifiers, give_back: GiveBack, max_parked: int
+    ) -> None:
         self._link = link
         self._clock = clock
         self._identifiers = identifiers
         self._give_back = give_back
+        self._max_parked = max_parked
         self._lines: dict[int, Line] = {}
         self._due: dict[Line, None] = {}
         self._marks = Marks()
@@ -140,11 +144,8 @@ class Claims:
         self._turn = 0
         self._loop: asyncio.AbstractEventLoop
         self._batch_size = LANE_BATCH.labels(lane="claim")
-
-    @property
-    def standing(self) -> int:
-        """Return how many receives wait here."""
-        return sum(len(line.asks) for line in self._lines.values())
+        # How many receives wait here.
+        self.parked = 0
 
     def open(self) -> None:
         """Start the worker."""
@@ -167,7 +168,11 @@ class Claims:
     def ask(self, queue: Queue, wanted: int, timeout: timedelta, *, patient: bool) -> Ask:
         """Stand in the queue's line. The future raises StaleQueue when the queue is not what the asker believes."""
         self._turn += 1
+        patient = patient and self.parked < self._max_parked
         ask = Ask(self._turn, wanted, timeout, patient, self._loop.create_future())
+        if patient:
+            self.parked += 1
+            ask.answer.add_done_callback(self._unpark)
         if self._draining:
             ask.answer.set_result(None)
             return ask
@@ -183,6 +188,9 @@ class Claims:
     def has_line(self, queue_id: int) -> bool:
         """Tell whether anybody may stand in the queue's line."""
         return queue_id in self._lines
+
+    def _unpark(self, _answer: "asyncio.Future[Claimed | None]") -> None:
+        self.parked -= 1
 
     def leave(self, queue: Queue, ask: Ask) -> None:
         """Stop waiting. What was leased meanwhile is given back."""
@@ -273,7 +281,7 @@ class Claims:
                 await self._probe(parked)
         except Problem as problem:
             await self._fail(looks, problem)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the worker outlives whatever happens; those who asked are told
             _log.exception("claim_failed")
             await self._fail(looks, Unavailable())
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-# An observation counts for at least one and at most two of these. A clock that was set back is followed within this time.
+# An observation counts for at least one and at most two of these. A clock that was set back is followed within this
+# time.
 _PERIOD_SECONDS = 2.0
 
 

@@ -62,7 +62,7 @@ AGAIN = (
 
 
 def create_engine(url: str, *, pooled: bool) -> AsyncEngine:
-    """Return the pool for configuration and listings; `pooled` when a pooler such as PgBouncer stands before the server."""
+    """Return the pool for what is rare; `pooled` when a pooler such as PgBouncer stands before the server."""
     arguments: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
     if pooled:
         arguments |= {"statement_cache_size": 0}
@@ -158,7 +158,7 @@ class Link:
             await self.open()
             assert self._connection is not None  # noqa: S101 - open() returns with a connection or raises
             statement = self._prepared[sql] = await self._connection.prepare(sql)
-        return await statement.fetch(*arguments)  # type: ignore[no-any-return]
+        return await statement.fetch(*arguments)
 
     def _broken(self, error: BaseException) -> Unavailable:
         """Drop the connection: whatever it still does, its answers are of no use to anybody."""

@@ -1,7 +1,7 @@
 """Queues by name, as this process last saw them.
 
-Never trusted alone: each hot statement names the version it relies on, and what does not match is looked up again. So an
-answered change holds at once in every process, however old an entry is here.
+Never trusted alone: each hot statement names the version it relies on, and what does not match is looked up again. So
+an answered change holds at once in every process, however old an entry is here.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ class Directory:
             self._remember(name, queue)
         return [found.get(name) or queue_not_found(name[1]) for name in names]
 
-    async def _find_names(self, queue_ids: Sequence[int]) -> list[str | None | Problem]:
+    async def _find_names(self, queue_ids: Sequence[int]) -> list[str | Problem | None]:
         rows = await self._names_link.fetch(_NAMES, list(queue_ids))
         names: dict[int, str] = {row["id"]: row["name"] for row in rows}
         return [names.get(queue_id) for queue_id in queue_ids]

@@ -34,7 +34,7 @@ class Identifiers:
         self._tick = 0
         self._lease = 0
         # Not for secrecy (a receipt is signed): only so that two processes never make the same id.
-        self._chance = random.Random(secrets.randbits(128)).getrandbits
+        self._chance = random.Random(secrets.randbits(128)).getrandbits  # noqa: S311
 
     def message(self) -> MessageId:
         """Return the next message id."""
@@ -43,7 +43,7 @@ class Identifiers:
         return FastUUID(_pack((tick >> 12) << 16 | _VERSION_7 | tick & 0xFFF, _VARIANT | self._chance(62)))
 
     def lease(self) -> int:
-        """Return the next lease id: 43 bits of milliseconds, 20 of chance, so that what is settled appends to its index."""
+        """Return the next lease id: 43 bits of milliseconds, 20 of chance; so what is settled appends to its index."""
         fresh = self._clock.microseconds() // 1000 << _LEASE_RANDOM_BITS | self._chance(_LEASE_RANDOM_BITS)
         self._lease = max(fresh, self._lease + 1)
         return self._lease

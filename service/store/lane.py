@@ -1,7 +1,7 @@
 """Lanes: what comes while a statement runs shares the next one.
 
-One statement a request costs a hundred microseconds of PostgreSQL; shared, it costs three to six. There are no timers: an
-idle lane answers a single caller in one statement's time, a busy one takes everything that waits.
+One statement a request costs a hundred microseconds of PostgreSQL; shared, it costs three to six. There are no
+timers: an idle lane answers a single caller in one statement's time, a busy one takes everything that waits.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ def _weightless(_item: Any) -> int:
 class Lane(Generic[Item, Outcome]):
     """A queue of items and one worker that runs as many of them at once as one statement may take.
 
-    `run` gets items in the order they came and returns one outcome for each, or a problem for the one it belongs to. When
-    PostgreSQL refuses the whole for its data, the items are halved until the one at fault stands alone.
+    `run` gets items in the order they came and returns one outcome for each, or a problem for the one it belongs to.
+    When PostgreSQL refuses the whole for its data, the items are halved until the one at fault stands alone.
     """
 
     def __init__(self, name: str, run: Run[Item, Outcome], *, weigh: Callable[[Item], int] = _weightless) -> None:
@@ -78,7 +78,8 @@ class Lane(Generic[Item, Outcome]):
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
         """Take what one statement may carry, at least one item; callers that have gone are left out."""
-        batch, weight = [], 0
+        batch: list[tuple[Item, asyncio.Future[Outcome]]] = []
+        weight = 0
         while self._waiting and len(batch) < MAX_ITEMS and weight < MAX_BYTES:
             pair = self._waiting.popleft()
             if not pair[1].done():
@@ -101,7 +102,7 @@ class Lane(Generic[Item, Outcome]):
                 return
             _log.exception("statement_refused", lane=self._name, error=str(error))
             outcomes = [Unavailable("The database refused this request; nothing was done.")]
-        except Exception:
+        except Exception:  # noqa: BLE001 - the worker outlives whatever happens; those who asked are told
             _log.exception("lane_failed", lane=self._name)
             outcomes = [Unavailable()] * len(batch)
         for (_, future), outcome in zip(batch, outcomes, strict=True):

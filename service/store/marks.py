@@ -1,21 +1,21 @@
 """Where a claim starts to look, so that it need not pass the dead entries at the head of a queue.
 
-When a transaction elsewhere keeps vacuum from its work, every message that was ever claimed or deleted leaves an entry in
-`message_ready`, and a claim from the beginning passes them all: throughput falls to a tenth within a minute. So each process
-remembers a mark per queue and looks from there on. A mark that is set too high would hide a message for ever: one of a
-sender that commits late, or of a claim that is rolled back. The rule that forbids it:
+When a transaction elsewhere keeps vacuum from its work, every message that was ever claimed or deleted leaves an
+entry in `message_ready`, and a claim from the beginning passes them all: throughput falls to a tenth within a minute.
+So each process remembers a mark per queue and looks from there on. A mark that is set too high would hide a message
+for ever: one of a sender that commits late, or of a claim that is rolled back. The rule that forbids it:
 
-1.  A scan proposes a candidate: the highest position that it took (everything up to its own time, if it found no more), with
-    the number of its own transaction (xid).
-2.  A later scan whose horizon (the oldest transaction still running in its snapshot) has reached that xid knows that all
-    who were under way then have ended, and sees what they left. The mark becomes the candidate, or the lowest position
-    which that scan sees, whichever is lower; rows that others have locked are seen too.
-3.  Whoever took a number after the candidate's writes times read after it (`send`, `claim`, `release` and `extend` see to
-    that), hence at or behind the candidate's position, which was read before its number was taken.
+1.  A scan proposes a candidate: the highest position that it took (everything up to its own time, if it found no
+    more), with the number of its own transaction (xid).
+2.  A later scan whose horizon (the oldest transaction still running in its snapshot) has reached that xid knows that
+    all who were under way then have ended, and sees what they left. The mark becomes the candidate, or the lowest
+    position which that scan sees, whichever is lower; rows that others have locked are seen too.
+3.  Whoever took a number after the candidate's writes times read after it (`send`, `claim`, `release` and `extend`
+    see to that), hence at or behind the candidate's position, which was read before its number was taken.
 
 A long reader has no xid and holds nothing back. A long writer anywhere in the cluster holds the horizon back; then the
-lowest xid of our own connections serves instead, since nobody else writes messages (`floor`). It is read before the scan is
-sent: read after it, it would speak of transactions that the scan could not see.
+lowest xid of our own connections serves instead, since nobody else writes messages (`floor`). It is read before the
+scan is sent: read after it, it would speak of transactions that the scan could not see.
 """
 
 from collections import OrderedDict
@@ -97,7 +97,7 @@ class Marks:
         return any(mark and mark.candidate and at - mark.since > FLOOR_SECONDS for mark in marks)
 
     def set_floor(self, next_xid: int, running: list[int], at: float) -> None:
-        """Take in the lowest transaction of our own connections: `running` are 32-bit numbers, as PostgreSQL shows them."""
+        """Take in our own connections' transactions: `running` are 32-bit numbers, as PostgreSQL shows them."""
         self._floor_at = at
         self._floor = min([next_xid, *(_widen(xid, next_xid) for xid in running)])
 

@@ -27,8 +27,8 @@ NOTHING = timedelta(0)
 class Settle:
     """One thing to do with one lease.
 
-    `until` is the delay of a release or the new visibility timeout of an extend. `counted` false gives the attempt back.
-    `remember` false: nobody has the receipt, so nobody can repeat the call.
+    `until` is the delay of a release or the new visibility timeout of an extend. `counted` false gives the attempt
+    back. `remember` false: nobody has the receipt, so nobody can repeat the call.
     """
 
     queue_id: int

@@ -8,7 +8,7 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 def _load() -> dict[str, str]:
     """Return every statement under its name, `noun.verb`."""
-    statements = {}
+    statements: dict[str, str] = {}
     for file in resources.files("service.store").joinpath("sql").iterdir():
         if file.name.endswith(".sql"):
             _, *parts = _NAME.split(file.read_text("utf-8"))

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from service import telemetry
+from service.errors import Problem
 from service.model import Action, Draft, Queue
 from service.settings import Deployment
 from service.store import sends, settles
@@ -20,6 +21,8 @@ from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Settle, Settled
 from service.store.wakeups import Wakeups
 from service.telemetry import PARKED_RECEIVES
+
+_LINKS = ("send", "send-bounded", "claim", "settle", "find", "names", "notify")
 
 
 class Store:
@@ -36,14 +39,14 @@ class Store:
         self.clock = DatabaseClock()
         self.identifiers = Identifiers(self.clock)
         self.receipts = ReceiptSeal(deployment.secret_key)
-        self._links = {
-            name: Link(direct, f"restante-{name}") for name in ("send", "send-bounded", "claim", "settle", "find", "names", "notify")
-        }
+        self._links = {name: Link(direct, f"restante-{name}") for name in _LINKS}
         self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
         self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", sends.store_bounded)
         self._settles: Lane[Settle, Settled] = Lane("settle", partial(settles.settle, self._links["settle"]))
         self.directory = Directory(self._links["find"], self._links["names"])
-        self.claims = Claims(self._links["claim"], self.clock, self.identifiers, self.give_back)
+        self.claims = Claims(
+            self._links["claim"], self.clock, self.identifiers, self.give_back, self.settings.max_parked_receives
+        )
         self.wakeups = Wakeups(
             self._links["notify"],
             direct,
@@ -84,14 +87,19 @@ class Store:
         self.wakeups.ready(queue.id)
         return visible_at
 
-    async def settle(self, items: Sequence[Settle]) -> list[Settled | BaseException]:
+    async def settle(self, items: Sequence[Settle]) -> list[Settled | Problem]:
         """Settle leases; one outcome for each, in order, a problem where it failed."""
         futures = [self._settles.submit(item) for item in items]
-        outcomes = await asyncio.gather(*futures, return_exceptions=True)
-        for item, outcome in zip(items, outcomes, strict=True):
-            if isinstance(outcome, datetime):
-                self._announce(item.queue_id, outcome)
-        return outcomes
+        return [await self._outcome(item, future) for item, future in zip(items, futures, strict=True)]
+
+    async def _outcome(self, item: Settle, future: "asyncio.Future[Settled]") -> Settled | Problem:
+        try:
+            outcome = await future
+        except Problem as problem:
+            return problem
+        if outcome is not None:
+            self._announce(item.queue_id, outcome)
+        return outcome
 
     async def settle_one(self, item: Settle) -> Settled:
         """Settle one lease. Raises LeaseLost, NotFound, Unavailable."""
@@ -119,7 +127,7 @@ class Store:
 
     def report(self) -> None:
         """Bring the metrics up to date."""
-        PARKED_RECEIVES.set(self.claims.standing)
+        PARKED_RECEIVES.set(self.claims.parked)
         telemetry.flush()
 
     def _announce(self, queue_id: int, visible_at: datetime) -> None:

@@ -1,8 +1,8 @@
 """Telling other processes that there may be something to do, and hearing it from them.
 
-NOTIFY within the sending transaction would take a lock over the whole server at each commit. So it is done beside it, at
-most every few milliseconds, on a connection of its own, and only while another process listens. It is a hint: who waits also
-looks by the clock, and after a listener was lost everybody looks once.
+NOTIFY within the sending transaction would take a lock over the whole server at each commit. So it is done beside it,
+at most every few milliseconds, on a connection of its own, and only while another process listens. It is a hint: who
+waits also looks by the clock, and after a listener was lost everybody looks once.
 """
 
 import asyncio
@@ -35,7 +35,9 @@ Notice = Callable[[], None]
 class Wakeups:
     """The notifier and the listener of one process. Queues are named by their ids."""
 
-    def __init__(self, link: Link, url: str, *, ready: Heard, changed: Heard, missed: Notice, each_second: Notice) -> None:
+    def __init__(
+        self, link: Link, url: str, *, ready: Heard, changed: Heard, missed: Notice, each_second: Notice
+    ) -> None:
         self._link = link
         self._url = url
         self._ready = ready
@@ -132,7 +134,7 @@ class Wakeups:
             except LOST as error:
                 _log.warning("listener_unavailable", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(0.5)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the listener comes back whatever happens
                 _log.exception("listener_failed")
                 await asyncio.sleep(0.5)
             LISTENER_UP.set(0)

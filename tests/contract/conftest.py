@@ -67,7 +67,8 @@ class Queue:
     async def parked(self, receives: int) -> None:
         """Return when so many receives wait in the service."""
         async with asyncio.timeout(5):
-            while f"restante_parked_receives {receives}.0" not in (await self.http.get("/metrics")).text:
+            # The service tells nobody; it has to be asked.
+            while f"restante_parked_receives {receives}.0" not in (await self.http.get("/metrics")).text:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     async def pass_time(self, seconds: float) -> None:

@@ -214,7 +214,9 @@ async def test_fifty_abandoned_receives_leave_nothing_behind_and_take_nothing_wi
     assert [message["receive_count"] for message in await queue.receive(max_messages=100)] == [1] * 50
 
 
-async def test_what_was_leased_for_a_client_that_has_gone_is_released_as_if_it_had_never_been_taken(queue: Queue) -> None:
+async def test_what_was_leased_for_a_client_that_has_gone_is_released_as_if_it_had_never_been_taken(
+    queue: Queue,
+) -> None:
     for body in range(20):
         async with _connected(queue, {"wait": 20}) as connection:
             await queue.parked(1)

@@ -27,7 +27,7 @@ UNUSUAL = [
     b"1" * 5000,
     b"[" * 890 + b"]" * 890,
     '"Zeichen äöü ñ 漢字"'.encode(),
-    b'[1 ,\t2 ,\r\n3 ]',
+    b"[1 ,\t2 ,\r\n3 ]",
 ]
 
 
@@ -265,11 +265,13 @@ async def test_an_unknown_restante_header_is_refused_rather_than_ignored(queue: 
 
 @pytest.mark.parametrize("value", ["-1", "1e3", "abc", "31536001", "\u0663"])
 async def test_a_delay_header_out_of_bounds_is_refused(queue: Queue, value: str) -> None:
-    answer = await queue.http.post(f"{queue.path}/raw", content=b"x", headers={"Restante-Delay": value.encode()})
+    answer = await queue.http.post(f"{queue.path}/raw", content=b"x", headers={b"Restante-Delay": value.encode()})
     assert answer.status_code == 422
 
 
-@pytest.mark.parametrize("name", ["..", "%2e%2e", "a%2Fb", "a%20b", "%00", "x" * 129, "x" * 300, ".hidden", "q%0d%0a", "ä"])
+@pytest.mark.parametrize(
+    "name", ["..", "%2e%2e", "a%2Fb", "a%20b", "%00", "x" * 129, "x" * 300, ".hidden", "q%0d%0a", "ä"]
+)
 async def test_what_is_no_name_is_refused_and_reaches_no_other_operation(queue: Queue, name: str) -> None:
     for operation in ("messages", "messages/batch", "messages/receive", "raw"):
         answer = await queue.http.post(f"/v1/queues/{name}/{operation}", content=b'{"body":1}')

@@ -4,13 +4,15 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from service.model import Queue
+from service.store.clock import DatabaseClock
 from service.store.connections import connect
+from service.store.identifiers import Identifiers
 from service.store.marks import BEGINNING, FROM_BEGINNING_SECONDS, Marks, Scan
 from service.store.statements import STATEMENTS
 from service.store.store import Store
@@ -98,7 +100,7 @@ async def _project(service: Service) -> int:
 
 
 def _store(service: Service) -> Store:
-    return service.app._store  # noqa: SLF001 - its marks are what is tested
+    return service.app._store
 
 
 async def _claim(store: Store, queue: Queue, wanted: int = 100) -> list[UUID]:
@@ -109,7 +111,7 @@ async def _claim(store: Store, queue: Queue, wanted: int = 100) -> list[UUID]:
 
 async def _send(connection: asyncpg.Connection, queue: Queue) -> UUID:
     """Send as another process does, on a connection whose transaction is ours."""
-    message_id = uuid4()
+    message_id = Identifiers(DatabaseClock()).message()
     sql = STATEMENTS["messages.send_plain"]
     await connection.fetch(sql, [queue.number], [queue.version], [message_id], [b"1"])
     return message_id
@@ -187,7 +189,7 @@ async def test_the_mark_moves_on_beside_a_strangers_long_transaction_but_not_bes
 
 
 def _position(store: Store, queue: Queue) -> datetime:
-    return store.claims._marks.start(queue.number, asyncio.get_running_loop().time())  # noqa: SLF001
+    return store.claims._marks.start(queue.number, asyncio.get_running_loop().time())
 
 
 async def test_nothing_is_stranded_while_senders_commit_late_and_claims_are_rolled_back(
@@ -195,7 +197,7 @@ async def test_nothing_is_stranded_while_senders_commit_late_and_claims_are_roll
 ) -> None:
     """Two processes claim while others stall before they commit or give up what they took; a seed is printed."""
     seed = random.randrange(10**6)
-    print(f"seed {seed}")
+    print(f"seed {seed}")  # noqa: T201 - to do it again
     second = Store(deployment(database))
     await second.open()
     loop = asyncio.get_running_loop()
@@ -235,6 +237,6 @@ async def test_nothing_is_stranded_while_senders_commit_late_and_claims_are_roll
     while messages := await _claim(second, queue) + await _claim(_store(service), queue):
         received.extend(messages)
     await second.close()
-    print(f"{len(sent)} sent, {len(received)} received")
+    print(f"{len(sent)} sent, {len(received)} received")  # noqa: T201 - what was exercised
     assert len(received) == len(set(received))
     assert set(received) == sent

@@ -1,4 +1,4 @@
-"""Every statement fits the migrated schema, and the hot ones reach their rows by index whatever the planner believes."""
+"""Every statement fits the migrated schema; the hot ones reach their rows by index whatever the planner believes."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -66,8 +66,8 @@ async def hot_connection(request: pytest.FixtureRequest, filled_database: str) -
         await sql.close()
     link = Link(filled_database, "restante-test")
     await link.open()
-    assert link._connection is not None  # noqa: SLF001 - the settings are the link's own
-    yield link._connection  # noqa: SLF001
+    assert link._connection is not None
+    yield link._connection
     await link.close()
 
 
