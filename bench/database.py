@@ -31,7 +31,7 @@ async def _quiet(url: str) -> None:
         for _ in range(QUIET_SECONDS * 5):
             busy = await connection.fetchval(
                 """
-                select exists (select from retired_queue)
+                select exists (select from message where queue_number in (select number from retired_queue))
                     or exists (select from pg_stat_activity where backend_type = 'autovacuum worker')
                 """
             )

@@ -1,10 +1,10 @@
 """Sends, cycles and batches beside the no-op, in turns."""
 
-from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from bench import database, scripts, servers
-from bench.figures import Figure, at_least, ratio
+from bench.figures import Bound, Figure, at_least, ratio
 from bench.load import Load
 from bench.plan import Plan
 from bench.servers import Server, Service
@@ -12,50 +12,59 @@ from bench.servers import Server, Service
 BATCH = 10
 
 
+@dataclass
+class Case:
+    """One kind of use, with what was seen of it and of the no-op right before."""
+
+    title: str
+    unit: str
+    script: str
+    bound: Bound
+    # What is counted: cycles, or the things that this step took from its answers.
+    counted: str | None = None
+    ours: list[Load] = field(default_factory=list)
+    noop: list[Load] = field(default_factory=list)
+
+    def measure(self, plan: Plan, connections: int, noop: Server, service: Service) -> None:
+        """Add one pair."""
+        database.quiet(service.database_url)
+        self.noop.append(noop.load(scripts.NOOP, connections=connections, seconds=plan.seconds))
+        with service.queue("bench") as queue:
+            seen = service.load(self.script, connections=connections, seconds=plan.seconds, values={"queue": queue})
+        self.ours.append(seen)
+
+    def figure(self, connections: int, *, asked: bool) -> Figure:
+        """Compare the pairs."""
+        rates = [seen.values_per_second(self.counted) if self.counted else seen.rate for seen in self.ours]
+        troubles = [trouble for seen in self.ours for trouble in seen.troubles("ours")]
+        troubles += [trouble for seen in self.noop for trouble in seen.troubles("no-op")]
+        return ratio(
+            f"{self.title}, {connections} connections",
+            (self.unit, rates),
+            ("no-op/s", [seen.rate for seen in self.noop]),
+            self.bound if asked else None,
+            [*troubles, _latency(self.ours[-1])],
+        )
+
+
 def measure(plan: Plan) -> Iterator[Figure]:
     """Compare with a FastAPI endpoint that does nothing, at each number of connections."""
     with servers.noop() as noop, servers.restante() as service:
         for connections in plan.connections:
-            yield from _compare(plan, connections, noop, service)
+            cases = _cases()
+            for _ in range(plan.rounds):
+                for case in cases:
+                    case.measure(plan, connections, noop, service)
+            for case in cases:
+                yield case.figure(connections, asked=connections == plan.busiest)
 
 
-def _compare(plan: Plan, connections: int, noop: Server, service: Service) -> Iterator[Figure]:
-    rates: defaultdict[str, list[float]] = defaultdict(list)
-    last: dict[str, Load] = {}
-    troubles: list[str] = []
-
-    def record(name: str, seen: Load, rate: float) -> None:
-        rates[name].append(rate)
-        last[name] = seen
-        troubles.extend(seen.troubles(name))
-
-    for _ in range(plan.rounds):
-        for name, script in (("send", scripts.SEND), ("cycle", scripts.CYCLE), ("batch", scripts.batch_cycle(BATCH))):
-            database.quiet(service.database_url)
-            seen = noop.load(scripts.NOOP, connections=connections, seconds=plan.seconds)
-            record(f"no-op beside {name}", seen, seen.rate)
-            with service.queue("bench") as queue:
-                seen = service.load(script, connections=connections, seconds=plan.seconds, values={"queue": queue})
-            record(name, seen, seen.values_per_second("settle") if name == "batch" else seen.rate)
-
-    asked = connections == plan.busiest
-    for name, what, bound in (
-        ("send", "durable sends/s", at_least(3.0)),
-        ("cycle", "cycles/s", at_least(0.6)),
-        ("batch", "messages/s", at_least(3.0)),
-    ):
-        title = {
-            "send": "durable send",
-            "cycle": "send → receive → delete",
-            "batch": f"batches of {BATCH}, full cycle",
-        }[name]
-        yield ratio(
-            f"{title}, {connections} connections",
-            (what, rates[name]),
-            ("no-op/s", rates[f"no-op beside {name}"]),
-            bound if asked else None,
-            [*(text for text in troubles if text.startswith((name, f"no-op beside {name}"))), _latency(last[name])],
-        )
+def _cases() -> list[Case]:
+    return [
+        Case("durable send", "durable sends/s", scripts.SEND, at_least(3.0)),
+        Case("send → receive → delete", "cycles/s", scripts.CYCLE, at_least(0.6)),
+        Case(f"batches of {BATCH}, full cycle", "messages/s", scripts.batch_cycle(BATCH), at_least(3.0), "settle"),
+    ]
 
 
 def _latency(seen: Load) -> str:
