@@ -231,7 +231,7 @@ class Judge:
         """Return how many deliveries nobody saw there may have been between two that were seen."""
         since = before.granted if before else datetime.min.replace(tzinfo=after.granted.tzinfo)
         # A claim goes on for a moment after its client has gone.
-        grace = timedelta(seconds=5)
+        grace = timedelta(seconds=1)
         unanswered = sum(gone.asked < after.granted and gone.ended + grace > since for gone in self._history.unanswered)
         return unanswered + sum(since < fault.at + grace and fault.at < after.granted for fault in self._history.faults)
 
