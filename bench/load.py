@@ -24,6 +24,8 @@ class Load:
     cycle: dict[str, float]
     steps: dict[str, dict[str, float]]
     seconds: float
+    # Processor seconds of the server's process, a second.
+    server_cpu: float = 0
 
     def values_per_second(self, step: str) -> float:
         """How many things the step took from answers, a second."""
@@ -58,7 +60,7 @@ class Running:
         if self.process.returncode:
             raise subprocess.CalledProcessError(self.process.returncode, self.process.args)
         seen: dict[str, Any] = json.loads(report)
-        return Load(**{name: seen[name] for name in Load.__dataclass_fields__})
+        return Load(**{name: seen[name] for name in Load.__dataclass_fields__ if name in seen})
 
 
 def begin(

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -38,8 +38,10 @@ class Server:
     headers: tuple[str, ...] = ()
 
     def load(self, script: str, *, connections: int, seconds: float, **more: Any) -> Load:
-        """Put load on it, and wait for the end."""
-        return self.begin_load(script, connections=connections, seconds=seconds, **more).finish()
+        """Put load on it, wait for the end, and see how busy that kept the process."""
+        began, before = time.monotonic(), cpu_seconds(self.pid)
+        seen = self.begin_load(script, connections=connections, seconds=seconds, **more).finish()
+        return replace(seen, server_cpu=(cpu_seconds(self.pid) - before) / (time.monotonic() - began))
 
     def begin_load(self, script: str, *, connections: int, seconds: float, **more: Any) -> Running:
         """Put load on it."""
@@ -86,6 +88,12 @@ def embedded_url(data_dir: Path) -> str:
     # The fifth line of postmaster.pid is the folder of its socket, seen from the cluster.
     folder = cluster / (cluster / "postmaster.pid").read_text().splitlines()[4]
     return f"postgresql://restante:{quote(password)}@/postgres?host={quote(str(folder.resolve()))}"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Tell how long a process has computed so far, in itself and in the kernel."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from statistics import median
 
 from bench import database, scripts, servers
 from bench.figures import Bound, Figure, at_least, ratio
@@ -35,7 +36,7 @@ class Case:
 
     def figure(self, connections: int, *, asked: bool) -> Figure:
         """Compare the pairs."""
-        rates = [seen.values_per_second(self.counted) if self.counted else seen.rate for seen in self.ours]
+        rates = [self._rate(seen) for seen in self.ours]
         troubles = [trouble for seen in self.ours for trouble in seen.troubles("ours")]
         troubles += [trouble for seen in self.noop for trouble in seen.troubles("no-op")]
         return ratio(
@@ -43,7 +44,18 @@ class Case:
             (self.unit, rates),
             ("no-op/s", [seen.rate for seen in self.noop]),
             self.bound if asked else None,
-            [*troubles, _latency(self.ours[-1])],
+            [*troubles, self._cpu(), _latency(self.ours[-1])],
+        )
+
+    def _rate(self, seen: Load) -> float:
+        return seen.values_per_second(self.counted) if self.counted else seen.rate
+
+    def _cpu(self) -> str:
+        """Compare by the processor time of the server's process, which shows the same on a busy machine."""
+        ours = median(seen.server_cpu / self._rate(seen) for seen in self.ours) * 1e6
+        noop = median(seen.server_cpu / seen.rate for seen in self.noop) * 1e6
+        return (
+            f"processor time of the server for each: {ours:.0f} µs, no-op {noop:.0f} µs; no-op ÷ ours {noop / ours:.2f}"
         )
 
 
