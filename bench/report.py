@@ -34,9 +34,10 @@ def show(figure: Figure) -> None:
     """Print one figure as soon as it is known."""
     name, bound, value, spread, verdict, raw = _row(figure)
     asked = f" (must be {bound}: {verdict})" if bound else ""
-    Console(highlight=False, soft_wrap=True).print(f"{name}: {value}{asked}  {raw}  [{spread}]".replace("[", "\\["))
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(f"{name}: {value}{asked}  {raw}" + (f"; {spread}" if spread else ""))
     for note in figure.notes:
-        Console(highlight=False, soft_wrap=True).print(f"    {note}", markup=False)
+        console.print(f"    {note}")
 
 
 def show_all(machine: Machine, figures: Sequence[Figure]) -> None:
