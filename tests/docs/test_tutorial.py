@@ -1,0 +1,80 @@
+"""The tutorial's lines work when pasted in their order, and answer what it says."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from tests.serving import Serving
+
+_PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
+_BLOCK = re.compile(r"^```(\w+)( second terminal)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_END = "\x1e"
+
+
+class Terminal:
+    """A bash in which lines are typed."""
+
+    def __init__(self, folder: Path, service: Serving) -> None:
+        self.pasted = ""
+        self._bash = subprocess.Popen(
+            ["bash"],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "URL": service.url, "KEY": service.key},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bash.communicate(timeout=10)
+
+    def paste(self, lines: str) -> None:
+        """Type the lines."""
+        assert self._bash.stdin is not None
+        self.pasted = lines
+        self._bash.stdin.write(f"{lines}\nprintf '\\036'\n")
+        self._bash.stdin.flush()
+
+    def shown(self) -> str:
+        """Wait until what was pasted is done, and return what it has printed."""
+        assert self._bash.stdout is not None
+        characters = []
+        while (character := self._bash.stdout.read(1)) not in {_END, ""}:
+            characters.append(character)
+        self.pasted = ""
+        return "".join(characters)
+
+
+def _blocks() -> Iterator[tuple[str, bool, str]]:
+    """Yield kind, whether it is for the second terminal, and text of the blocks that are typed or compared."""
+    for kind, second, text in _BLOCK.findall(_PAGE.read_text("utf-8")):
+        if kind != "console":
+            yield kind, bool(second), text
+
+
+def _fits(expected: str, shown: str) -> bool:
+    """Tell whether what is expected was shown, `…` being anything."""
+    pattern = ".*?".join(re.escape(part) for part in expected.strip().split("…"))
+    return re.fullmatch(pattern, shown.strip(), re.DOTALL) is not None
+
+
+def test_every_line_works_when_pasted_and_answers_as_shown(service: Serving, tmp_path: Path) -> None:
+    compared = 0
+    with Terminal(tmp_path, service) as first, Terminal(tmp_path, service) as other:
+        for kind, second, text in _blocks():
+            terminal = other if second else first
+            if kind == "sh":
+                if terminal.pasted:
+                    assert not terminal.shown(), f"nothing says what this answers: {terminal.pasted}"
+                terminal.paste(text)
+            else:
+                pasted, shown = terminal.pasted, terminal.shown()
+                assert _fits(text, shown), f"{pasted}\nexpected: {text}\nshown: {shown}"
+                compared += 1
+    assert compared > 20
