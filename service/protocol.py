@@ -13,6 +13,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 _CYCLE = "restante.cycle"
+_LOOK_SECONDS = 1.0
 
 
 class OneWrite:
@@ -40,6 +41,10 @@ class OneWrite:
         else:
             self._write(data)
 
+    def write_all(self, data: bytes) -> None:
+        """Write an answer that is whole."""
+        self._write(data)
+
     def close(self) -> None:
         """Close once everything is written."""
         self._flush()
@@ -55,15 +60,40 @@ class OneWrite:
 
 
 class Protocol(HttpToolsProtocol):
-    """What the service speaks HTTP/1.1 with."""
+    """What the service speaks HTTP/1.1 with.
+
+    Connections on which nothing happens are closed by one look at all of them every second, in place of a timer that
+    is started and cancelled with every request. Whoever connects and sends nothing is among them.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection."""
         super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]
+        self.rests_since = self.loop.time()
+        if len(self.connections) == 1:
+            self.loop.call_later(_LOOK_SECONDS, _close_idle, self.connections, self.loop)
+
+    def rests(self) -> None:
+        """Wait for the connection's next request; what `on_response_complete` does where no request waits already."""
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self.rests_since = self.loop.time()
+
+    def is_idle(self, now: float) -> bool:
+        """Tell whether the last answer, or the connection's begin, is longer ago than a connection is kept for."""
+        return (self.cycle is None or self.cycle.response_complete) and now - self.rests_since > self.timeout_keep_alive
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cast("dict[str, Any]", cycle.scope)[_CYCLE] = cycle
+        cast("dict[str, Any]", cycle.scope)[_CYCLE] = self, cycle
         super()._start_asgi_task(cycle, app)
+
+
+def _close_idle(connections: set[Protocol], loop: asyncio.AbstractEventLoop) -> None:
+    now = loop.time()
+    for connection in [connection for connection in connections if connection.is_idle(now)]:
+        connection.transport.close()
+    if connections:
+        loop.call_later(_LOOK_SECONDS, _close_idle, connections, loop)
 
 
 def answer_at_once(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
@@ -71,8 +101,8 @@ def answer_at_once(scope: Scope, status: int, headers: Iterable[tuple[bytes, byt
 
     The headers are the caller's own, with `content-length` among them where there is a body.
     """
-    cycle: RequestResponseCycle | None = scope.get(_CYCLE)
-    if cycle is None or not cycle.keep_alive or cycle.flow.write_paused or cycle.response_started:
+    connection, cycle = scope.get(_CYCLE, (None, None))
+    if connection is None or not cycle.keep_alive or cycle.flow.write_paused or cycle.response_started:
         return False
     if cycle.disconnected:
         return True
@@ -81,7 +111,10 @@ def answer_at_once(scope: Scope, status: int, headers: Iterable[tuple[bytes, byt
     for name, value in (*cycle.default_headers, *headers):
         head += (name, b": ", value, b"\r\n")
     head += (b"\r\n", body)
-    cycle.transport.write(b"".join(head))
+    cycle.transport.write_all(b"".join(head))
     cycle.message_event.set()
-    cycle.on_response()
+    if connection.pipeline or connection.transport.is_closing():
+        cycle.on_response()
+    else:
+        connection.rests()
     return True

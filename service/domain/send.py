@@ -33,7 +33,7 @@ async def send(
 
 def _check_sizes(queue: Queue, drafts: list[Draft], *, batch: bool) -> None:
     limit = queue.config.max_message_bytes
-    if max(draft.size for draft in drafts) <= limit:
+    if all([draft.size <= limit for draft in drafts]):
         return
     errors = [
         FieldError(

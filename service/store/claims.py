@@ -22,6 +22,7 @@ from service.model import MAX_ANSWER_BYTES, Queue
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, settle_down
 from service.store.identifiers import Identifiers
+from service.store.lane import company
 from service.store.marks import Marks, Scan
 from service.store.sends import StaleQueue
 from service.store.statements import STATEMENTS
@@ -248,12 +249,16 @@ class Claims:
             del self._lines[line.queue.id]
 
     async def _work(self) -> None:
+        crowded = False
         while True:
             if not self._due:
                 self._wake = self._loop.create_future()
                 await self._wake
                 self._wake = None
+            if crowded:
+                await company(lambda: self._turn)
             looks = self._plan()
+            crowded = sum(len(look.asks) for look in looks) > 1
             if looks:
                 await self._serve(looks)
 
