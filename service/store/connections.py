@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.errors import Unavailable
+from service.telemetry import DATABASE_ERRORS
 
 _log = structlog.get_logger()
 
@@ -129,6 +130,7 @@ class Link:
         try:
             return await self._fetch(sql, arguments)
         except AGAIN:
+            DATABASE_ERRORS.labels("repeated").inc()
             self._prepared = {}
             return await self.fetch_once(sql, arguments)
         except LOST as error:
@@ -162,6 +164,7 @@ class Link:
 
     def _broken(self, error: BaseException) -> Unavailable:
         """Drop the connection: whatever it still does, its answers are of no use to anybody."""
+        DATABASE_ERRORS.labels("lost").inc()
         _log.warning("database_unavailable", connection=self._name, error=f"{type(error).__name__}: {error}")
         connection, self._connection = self._connection, None
         self._prepared = {}

@@ -1,5 +1,6 @@
 """Ending and prolonging leases: many receipts in one statement a verb."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ _DELETE = STATEMENTS["receipts.delete"]
 _EXTEND = STATEMENTS["receipts.extend"]
 _RELEASE = STATEMENTS["receipts.release"]
 _RECALL = STATEMENTS["receipts.recall"]
-_DELETED, _RELEASED, _EXTENDED = (MESSAGES_SETTLED.labels(action=verb) for verb in ("delete", "release", "extend"))
+_SETTLED = {action: MESSAGES_SETTLED.labels(action=action.name.lower()) for action in Action}
 NOTHING = timedelta(0)
 
 
@@ -97,11 +98,9 @@ async def _attempt(link: Link, settles: list[Settle]) -> dict[Settle, Settled | 
     if gone:
         rows = await link.fetch(_DELETE, *_leases(gone), [int(item.action) for item in gone])
         done |= {gone[row["ord"] - 1]: None for row in rows}
-        _DELETED.inc(len(rows))
     if extended:
         rows = await link.fetch(_EXTEND, *_leases(extended), [item.until for item in extended])
         done |= _visible(extended, rows)
-        _EXTENDED.inc(len(rows))
     if released:
         rows = await link.fetch(
             _RELEASE,
@@ -112,7 +111,8 @@ async def _attempt(link: Link, settles: list[Settle]) -> dict[Settle, Settled | 
             [item.remember for item in released],
         )
         done |= _visible(released, rows)
-        _RELEASED.inc(len(rows))
+    for action, count in Counter(item.action for item in done).items():
+        _SETTLED[action].inc(count)
     return done
 
 
