@@ -29,6 +29,8 @@ _log = structlog.get_logger()
 RENEW_SECONDS = 1.0
 CONFIRM_SECONDS = 2.0
 SERVE_SECONDS = 5.0
+# How long the database is waited for where an entry could serve: what the request does next may have to wait as well.
+PATIENCE_SECONDS = 1.0
 REMEMBERED = 10_000
 DEFAULT_PROJECT = "default"
 
@@ -123,12 +125,14 @@ class Keyring:
 
     async def _admit(self, asked: _Asked, found: Coroutine[None, None, _Entry]) -> Caller:
         """Remember who was found. While the database is away, who was let in a moment ago is let in again."""
+        old = self._entries.get(asked)
+        may_serve = old is not None and old.serves(time.monotonic() + PATIENCE_SECONDS, SERVE_SECONDS)
         try:
-            entry = await found
-        except Unavailable:
-            old = self._entries.get(asked)
+            async with asyncio.timeout(PATIENCE_SECONDS if may_serve else None):
+                entry = await found
+        except (Unavailable, TimeoutError) as error:
             if old is None or not old.serves(time.monotonic(), SERVE_SECONDS):
-                raise
+                raise Unavailable from error
             return old.caller
         except Problem:
             self._drop(asked)

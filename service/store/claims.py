@@ -22,7 +22,7 @@ from service.model import MAX_ANSWER_BYTES, Queue
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, settle_down
 from service.store.identifiers import Identifiers
-from service.store.lane import company
+from service.store.lane import PATIENCE_SECONDS, company
 from service.store.marks import Marks, Scan
 from service.store.sends import StaleQueue
 from service.store.statements import STATEMENTS
@@ -280,11 +280,15 @@ class Claims:
 
     async def _serve(self, looks: list[_Look]) -> None:
         self._batch_size.observe(sum(len(look.asks) for look in looks))
+        began = self._loop.time()
         try:
             parked = await self._claim(looks)
             if parked:
                 await self._probe(parked)
         except Problem as problem:
+            if self._loop.time() - began > PATIENCE_SECONDS:
+                for line in (*self._due, *(look.line for look in looks)):
+                    line.dismiss(problem)
             await self._fail(looks, problem)
         except Exception:  # noqa: BLE001 - the worker outlives whatever happens; those who asked are told
             _log.exception("claim_failed")

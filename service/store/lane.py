@@ -23,6 +23,9 @@ Outcome = TypeVar("Outcome")
 
 MAX_ITEMS = 1000
 MAX_BYTES = 1024 * 1024
+# After a failure that took longer, whoever waited meanwhile is told as well: the next attempt may take as long again,
+# and no request waits more than six seconds for the database.
+PATIENCE_SECONDS = 1.0
 # How often the loop may turn for company, and after how many turns without any it is not waited for.
 _TURNS = 12
 _MISSES = 2
@@ -74,8 +77,7 @@ class Lane(Generic[Item, Outcome]):
         """End the worker. Whoever still waits is told that the service stops."""
         if self._task is not None:
             await settle_down(self._task)
-        while self._waiting:
-            _settle(self._waiting.popleft()[1], Unavailable("The service is shutting down. Send the request again."))
+        self._dismiss(Unavailable("The service is shutting down. Send the request again."))
 
     def submit(self, item: Item) -> asyncio.Future[Outcome]:
         """Put an item in the lane; the future holds its outcome, or raises its problem."""
@@ -97,7 +99,9 @@ class Lane(Generic[Item, Outcome]):
             batch = self._take()
             crowded = len(batch) > 1
             self._batch_size.observe(len(batch))
-            await self._serve(batch)
+            began = loop.time()
+            if not await self._serve(batch) and loop.time() - began > PATIENCE_SECONDS:
+                self._dismiss(Unavailable())
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
         """Take what one statement may carry, at least one item; callers that have gone are left out."""
@@ -110,19 +114,25 @@ class Lane(Generic[Item, Outcome]):
                 weight += self._weigh(pair[0])
         return batch
 
-    async def _serve(self, batch: list[tuple[Item, asyncio.Future[Outcome]]]) -> None:
+    def _dismiss(self, problem: Problem) -> None:
+        """Send everybody away who waits."""
+        while self._waiting:
+            _settle(self._waiting.popleft()[1], problem)
+
+    async def _serve(self, batch: list[tuple[Item, asyncio.Future[Outcome]]]) -> bool:
+        """Give each its outcome; tell whether the database was there."""
         if not batch:
-            return
+            return True
+        reached = True
         try:
             outcomes = await self._run([item for item, _ in batch])
         except Problem as problem:
-            outcomes = [problem] * len(batch)
+            outcomes, reached = [problem] * len(batch), False
         except asyncpg.PostgresError as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
-                await self._serve(batch[:middle])
-                await self._serve(batch[middle:])
-                return
+                first = await self._serve(batch[:middle])
+                return await self._serve(batch[middle:]) and first
             _log.exception("statement_refused", lane=self._name, error=str(error))
             outcomes = [Unavailable("The database refused this request; nothing was done.")]
         except Exception:  # noqa: BLE001 - the worker outlives whatever happens; those who asked are told
@@ -130,6 +140,7 @@ class Lane(Generic[Item, Outcome]):
             outcomes = [Unavailable()] * len(batch)
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             _settle(future, outcome)
+        return reached
 
 
 def _settle(future: asyncio.Future[Outcome], outcome: Outcome | Problem) -> None:

@@ -76,11 +76,6 @@ class Wire:
             raise NoAnswer(type(error).__name__) from error
         return Answer(int(first.split(" ")[1]), headers, body)
 
-    async def has_word(self) -> bool:
-        """Tell whether something has come that nobody has read, letting the loop look once."""
-        await asyncio.sleep(0)
-        return bool(self._reader._buffer)  # type: ignore[attr-defined]
-
     def half_close(self) -> None:
         """Say that nothing more will come."""
         if self._writer is not None:
@@ -108,3 +103,10 @@ def wires(url: str, key: str, count: int) -> Iterator[list[Wire]]:
     finally:
         for client in clients:
             client.close()
+
+
+async def parked(wire: Wire, receives: int) -> None:
+    """Return when so many receives wait in the service."""
+    async with asyncio.timeout(10):
+        while f"restante_parked_receives {receives}.0" not in (await wire.ask("GET", "/metrics")).body.decode():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
