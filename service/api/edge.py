@@ -16,7 +16,7 @@ _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"
 
 
 class Edge:
-    """A pure ASGI middleware. Operations that write their answer's Request-Id themselves are counted where they do."""
+    """A pure ASGI middleware. Operations that count themselves say so in the scope."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -33,9 +33,10 @@ class Edge:
 
         async def answer(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start" and not _has_id(message):
+            if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"request-id", identity.encode("ascii"))]
+                if not _has_id(message):
+                    message["headers"] = [*message["headers"], (b"request-id", identity.encode("ascii"))]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=identity):
@@ -46,7 +47,7 @@ class Edge:
                 if status:
                     raise
                 status = await send_problem(problem_of(error), identity, receive, send)
-        if status:
+        if "counted" not in scope:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             count_request(method, _template(scope), status, time.perf_counter() - started)
 

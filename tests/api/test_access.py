@@ -1,4 +1,4 @@
-"""Every operation, asked by everybody: the list of operations is the OpenAPI document's, so a new one is not forgotten."""
+"""Every operation, asked by everybody. The list of them is the OpenAPI document's, so a new one is not forgotten."""
 
 import json
 from typing import Any

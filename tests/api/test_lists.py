@@ -147,7 +147,8 @@ async def test_a_page_looks_at_ten_thousand_queues_and_no_more(service: Service)
     await service.queue("zzz", labels={"wanted": "yes"})
     await service.sql.execute(
         "insert into queue select n, project_id, 'q' || to_char(n, 'FM000000'), n, 1, type, visibility_timeout, delay, "
-        "retention, max_message_bytes, max_length, paused, '{}', created_at, updated_at from queue, generate_series(1, 10500) as n"
+        "retention, max_message_bytes, max_length, paused, '{}', created_at, updated_at "
+        "from queue, generate_series(1, 10500) as n"
     )
     assert await names(service.root, "/v1/queues?label=wanted:yes") == [[], ["zzz"]]
 

@@ -57,8 +57,8 @@ async def sql(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def queue(sql: asyncpg.Connection, number: int, retention: str | None = "1 minute") -> int:
     await sql.execute(
-        "insert into queue select $1, id, $2, $1, 1, 'standard', '30 s', '0', $3::text::interval, 1000, null, false, '{}', "
-        "clock_timestamp(), clock_timestamp() from project",
+        "insert into queue select $1, id, $2, $1, 1, 'standard', '30 s', '0', $3::text::interval, 1000, null, false, "
+        "'{}', clock_timestamp(), clock_timestamp() from project",
         number,
         f"q{number}",
         retention,

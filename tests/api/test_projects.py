@@ -1,0 +1,68 @@
+"""Projects over HTTP."""
+
+import pytest
+
+from tests.api.test_queues import problem
+from tests.in_process import Service, messages
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_project_is_made_once_and_stays_as_it_is(service: Service) -> None:
+    made = await service.root.put("/v1/projects/shop")
+    assert made.status_code == 201
+    assert made.json().keys() == {"name", "created_at", "updated_at"}
+    for method, body in (("PUT", {}), ("PATCH", {}), ("GET", None)):
+        answer = await service.root.request(method, "/v1/projects/shop", json=body)
+        assert (answer.status_code, answer.json()) == (200, made.json())
+
+
+@pytest.mark.parametrize("name", [".", "a b", "a%00", "n" * 129, "-x"])
+async def test_a_name_that_is_none_is_refused(service: Service, name: str) -> None:
+    status, code, errors = problem(await service.root.put(f"/v1/projects/{name}"))
+    assert (status, code, errors) in (
+        (422, "invalid_request", [("/path/project", "invalid_name")]),
+        (405, "method_not_allowed", []),
+    )
+
+
+async def test_an_unknown_field_is_refused(service: Service) -> None:
+    for method in ("PUT", "PATCH"):
+        answer = await service.root.request(method, "/v1/projects/shop", json={"limits": {}})
+        assert problem(answer) == (422, "invalid_request", [("/limits", "unknown_field")])
+    assert (await service.root.get("/v1/projects/shop")).status_code == 404
+
+
+async def test_a_project_that_is_not_there_is_told_so(service: Service) -> None:
+    for method, body in (("GET", None), ("PATCH", {}), ("DELETE", None)):
+        answer = await service.root.request(method, "/v1/projects/none", json=body)
+        assert problem(answer)[:2] == (404, "project_not_found")
+
+
+async def test_a_project_with_queues_is_deleted_only_by_force_and_then_all_of_it(service: Service) -> None:
+    await service.root.put("/v1/projects/shop")
+    inside = {"Restante-Project": "shop"}
+    for name in ("a", "b"):
+        await service.root.put(f"/v1/queues/{name}", headers=inside)
+    numbers = [row["number"] for row in await service.sql.fetch("select number from queue order by number")]
+    await messages(service.sql, numbers[0], 3)
+    secret = (await service.root.post("/v1/keys", json={"name": "k", "scopes": ["admin"]}, headers=inside)).json()[
+        "secret"
+    ]
+    assert problem(await service.root.delete("/v1/projects/shop"))[:2] == (409, "conflict")
+    assert problem(await service.root.delete("/v1/projects/shop?force=maybe"))[:2] == (422, "invalid_request")
+    async with service.client(secret) as client:
+        assert (await client.get("/v1/queues/a")).status_code == 200
+        assert (await service.root.delete("/v1/projects/shop?force=true")).status_code == 204
+        assert problem(await client.get("/v1/queues/a"))[:2] == (401, "unauthenticated")
+    assert problem(await service.root.get("/v1/queues", headers=inside))[:2] == (404, "project_not_found")
+    retired = await service.sql.fetch("select number from retired_queue order by number")
+    assert [row["number"] for row in retired] == numbers
+    assert (await service.root.put("/v1/projects/shop")).status_code == 201
+    assert (await service.root.get("/v1/queues", headers=inside)).json()["items"] == []
+
+
+async def test_the_default_project_comes_back_when_it_is_used(service: Service) -> None:
+    assert (await service.root.delete("/v1/projects/default")).status_code == 204
+    assert (await service.root.put("/v1/queues/q")).status_code == 201
+    assert (await service.root.get("/v1/projects/default")).status_code == 200
