@@ -52,7 +52,7 @@ async def test_a_clients_own_request_id_is_kept(service: Service, given: str) ->
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "ü", "a\tb"])
 async def test_anything_else_is_replaced_by_a_fresh_one(service: Service, given: str | None) -> None:
-    headers = {} if given is None else {"Request-Id": given.encode("latin-1")}
+    headers = {} if given is None else {b"Request-Id": given.encode("latin-1")}
     seen = {(await service.root.get("/nothing", headers=headers)).headers["request-id"] for _ in range(5)}
     assert len(seen) == 5
     assert given not in seen

@@ -69,6 +69,7 @@ async def test_messages_are_counted_on_their_way(service: Service) -> None:
     before = {name: await counted(service.root, f"restante_messages_{name}_total") for name in names}
     await service.queue(visibility_timeout=0)
     await service.root.post("/v1/queues/q/messages", json={"body": 1})
+    received = []
     for _ in range(2):
         received = (await service.root.post("/v1/queues/q/messages/receive")).json()["messages"]
     await service.root.delete(f"/v1/receipts/{received[0]['receipt']}")

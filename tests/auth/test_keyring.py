@@ -78,7 +78,7 @@ async def test_a_key_opens_its_project_and_is_remembered(store: Store, sql: asyn
     keyring = Keyring(store, ROOT_KEY)
     assert keyring.known(key, None) is None
     caller = await keyring.caller(key, None)
-    assert (caller.project_name, caller.scopes, caller.queues) == ("default", {Scope.SEND}, ("*",))
+    assert (caller.project_name, caller.scopes, caller.queues) == ("default", frozenset({Scope.SEND}), ("*",))
     assert keyring.known(key, None) is caller
     assert keyring.known(key, b"default") is None
     assert (await keyring.caller(key, b"default")).key == caller.key
