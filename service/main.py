@@ -1,5 +1,7 @@
 """Composition root: settings → database → app → loops."""
 
+from collections.abc import Awaitable
+
 from starlette.types import Receive, Scope, Send
 
 from service.api.app import build_api
@@ -25,12 +27,11 @@ class App:
         add_operations(self._api, performer)
         self._front = Express(self._api, performer) if deployment.settings.express else self._api
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request, or the server's start and stop."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        else:
-            await self._front(scope, receive, send)
+            return self._live(receive, send)
+        return self._front(scope, receive, send)
 
     def drain(self) -> None:
         """Answer all who wait and lease nothing from here on: the server is going to stop."""

@@ -7,6 +7,8 @@ from enum import IntEnum, StrEnum
 from fnmatch import fnmatchcase
 from uuid import UUID
 
+from msgspec import Struct
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
 _is_name = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z").match
 
@@ -139,8 +141,7 @@ class QueueStats:
         return self.ready + self.delayed + self.leased
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """A message that is about to be sent.
 
     `id` is given when it enters a queue. `delay` None is the queue's; `headers` is one JSON object of strings, None

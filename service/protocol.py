@@ -96,6 +96,18 @@ def _close_idle(connections: set[Protocol], loop: asyncio.AbstractEventLoop) -> 
         loop.call_later(_LOOK_SECONDS, _close_idle, connections, loop)
 
 
+def body_at_once(scope: Scope) -> bytes | None:
+    """Return the body of a request that came through `Protocol`, None unless all of it has arrived."""
+    _, cycle = scope.get(_CYCLE, (None, None))
+    if cycle is None or cycle.more_body or cycle.disconnected:
+        return None
+    body = bytes(cycle.body)
+    cycle.body.clear()
+    # As `receive` leaves it: the next event is that the client has gone.
+    cycle.message_event.clear()
+    return body
+
+
 def answer_at_once(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
     """Write a whole answer to a request that came through `Protocol`; tell whether that was possible.
 

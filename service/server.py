@@ -211,6 +211,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                interface="asgi3",
                 http=Protocol,
                 ws="none",
                 lifespan="on",

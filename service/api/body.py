@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from service.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from service.model import MAX_REQUEST_BYTES
@@ -16,8 +15,10 @@ DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 16 * 1024 * 1024
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int = MAX_REQUEST_BYTES) -> bytes:
-    """Return the whole body of a request.
+async def read_body(
+    headers: Mapping[bytes, bytes], receive: Receive, arrived: bytes | None = None, limit: int = MAX_REQUEST_BYTES
+) -> bytes:
+    """Return the whole body of a request; `arrived` if it is known to be here already.
 
     Raises:
         PayloadTooLarge: over the limit; as soon as that is known, so there may be more to come (see `drain`).
@@ -28,14 +29,9 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
         _refuse_length(length, limit)
     if headers.get(b"content-encoding", b"").strip().lower() not in (b"", b"identity"):
         raise UnsupportedMediaType("Compressed request bodies are not read. Send it without Content-Encoding.")
-    step = _Step(receive)
-    message = step.result
-    if message is None:
-        async with _deadline():
-            message = await step
-    if message["type"] == "http.request" and not message.get("more_body"):
-        return _within(message.get("body", b""), limit)
-    return await _read_rest(message, receive, limit)
+    if arrived is not None:
+        return _within(arrived, limit)
+    return await _read_parts(receive, limit)
 
 
 def _refuse_length(value: bytes, limit: int) -> None:
@@ -58,11 +54,11 @@ def too_large(size: int | str, limit: int) -> PayloadTooLarge:
     )
 
 
-async def _read_rest(message: Message, receive: Receive, limit: int) -> bytes:
-    """Read a body that comes in parts, the first of which is here."""
+async def _read_parts(receive: Receive, limit: int) -> bytes:
     parts, size = [], 0
     async with _deadline():
         while True:
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise MalformedRequest("The request broke off before the end of its body.")
             part = message.get("body", b"")
@@ -72,7 +68,6 @@ async def _read_rest(message: Message, receive: Receive, limit: int) -> bytes:
                 raise too_large(f"more than {limit}", limit)
             if not message.get("more_body"):
                 return b"".join(parts)
-            message = await receive()
 
 
 @asynccontextmanager
@@ -84,25 +79,6 @@ async def _deadline() -> AsyncIterator[None]:
     except TimeoutError:
         detail = f"The body did not arrive within {READ_SECONDS:.0f} seconds. Send the request again."
         raise MalformedRequest(detail, headers={"Connection": "close"}) from None
-
-
-class _Step:
-    """The first step of `receive()`, taken at once: `result` is there if it did not have to wait.
-
-    Most bodies have arrived with the head. Arming a deadline for them would cost more than reading them.
-    """
-
-    def __init__(self, receive: Receive) -> None:
-        self.result: Message | None = None
-        self._rest = receive().__await__()
-        try:
-            self._first = next(self._rest)
-        except StopIteration as stop:
-            self.result = stop.value
-
-    def __await__(self) -> Generator[Any, Any, Message]:
-        yield self._first
-        return (yield from self._rest)
 
 
 async def drain(receive: Receive) -> None:

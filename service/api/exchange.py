@@ -1,9 +1,9 @@
 """A hot operation's request and answer, whichever way it came: through FastAPI or ahead of it."""
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from msgspec import Struct
 from starlette.types import Receive
 
 from service.model import Caller
@@ -35,8 +35,7 @@ class HttpClient:
         return False
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(Struct):
     """A request as an operation sees it: `name` is the path's one parameter, header names are in lower case."""
 
     caller: Caller
@@ -46,13 +45,12 @@ class Exchange:
     client: HttpClient
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(Struct):
     """What an operation answers."""
 
     status: int
     body: bytes = b""
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    headers: list[tuple[bytes, bytes]] = []
 
 
 def json_answer(status: int, body: bytes) -> Answer:

@@ -5,6 +5,8 @@ the hot operations, or is written in an unusual way, goes on to FastAPI, where t
 routes; the contract tests run both ways.
 """
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.operations import OPERATIONS, Operation, Performer
@@ -20,7 +22,7 @@ class Express:
         self._performer = performer
         self._operations: dict[_Key, Operation] = {_key(operation): operation for operation in OPERATIONS}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a hot operation, pass on everything else."""
         if scope["type"] == "http":
             # /v1/{noun}/{name}/{rest}
@@ -29,9 +31,8 @@ class Express:
                 rest = parts[4] if len(parts) == 5 else ""
                 operation = self._operations.get((scope["method"], parts[2], rest))
                 if operation is not None and parts[3] and b"%" not in scope["raw_path"]:
-                    await self._performer.perform(operation, parts[3], scope, receive, send)
-                    return
-        await self._app(scope, receive, send)
+                    return self._performer.perform(operation, parts[3], scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _key(operation: Operation) -> _Key:

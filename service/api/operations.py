@@ -23,7 +23,7 @@ from service.api.request_id import request_id
 from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
 from service.errors import invalid
-from service.protocol import answer_at_once
+from service.protocol import answer_at_once, body_at_once
 from service.store.receipts import MAX_LENGTH
 from service.store.store import Store
 from service.telemetry import count_request
@@ -157,7 +157,7 @@ class Performer:
         headers = dict(scope["headers"])
         identity = request_id(headers.get(b"request-id"))
         try:
-            answer = await self._answer(operation, name, headers, receive)
+            answer = await self._answer(operation, name, scope, headers, receive)
             status, body = answer.status, answer.body
             answer_headers = [*answer.headers, (b"request-id", identity.encode())]
             if status != 204:
@@ -168,7 +168,9 @@ class Performer:
             await _send(receive, send, status, answer_headers, body)
         count_request(operation.method, operation.path, status, time.perf_counter() - started)
 
-    async def _answer(self, operation: Operation, name: str, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+    async def _answer(
+        self, operation: Operation, name: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive
+    ) -> Answer:
         authorization, project = headers.get(b"authorization"), headers.get(b"restante-project")
         caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
         require(caller, operation.scope)
@@ -176,7 +178,7 @@ class Performer:
             if not model.is_name(name):
                 raise invalid("/path/queue", "invalid_name", _NAME_RULE)
             require_queue(caller, name)
-        body = b"" if operation.method == "DELETE" else await read_body(headers, receive)
+        body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(scope))
         return await operation.run(self._store, Exchange(caller, name, headers, body, HttpClient(receive)))
 
 
@@ -200,6 +202,7 @@ class _Performed(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
+        scope["counted"] = True
         name = next(iter(scope["path_params"].values()), "")
         await self._performer.perform(self._operation, name, scope, receive, send)
 

@@ -282,9 +282,9 @@ class Claims:
         self._batch_size.observe(sum(len(look.asks) for look in looks))
         began = self._loop.time()
         try:
-            parked = await self._claim(looks)
+            parked, upto = await self._claim(looks)
             if parked:
-                await self._probe(parked)
+                await self._probe(parked, upto)
         except Problem as problem:
             if self._loop.time() - began > PATIENCE_SECONDS:
                 for line in (*self._due, *(look.line for look in looks)):
@@ -305,8 +305,11 @@ class Claims:
                 self._arm(look.line, _RETRY_SECONDS)
         await asyncio.sleep(_RETRY_SECONDS / 10)
 
-    async def _claim(self, looks: list[_Look]) -> list[Line]:
-        """Run one claim and hand out what it took; return the lines in which somebody goes on waiting."""
+    async def _claim(self, looks: list[_Look]) -> tuple[list[Line], datetime]:
+        """Run one claim and hand out what it took.
+
+        Return the lines in which somebody goes on waiting, and the time up to which they hold nothing.
+        """
         at = self._loop.time()
         numbers = [look.line.queue.number for look in looks]
         if self._marks.wants_floor(numbers, at):
@@ -333,7 +336,7 @@ class Claims:
             look = looks[info["ord"] - 1]
             if await self._hand_out(look, info, sorted(taken[info["ord"]], key=by_position), lease):
                 parked.append(look.line)
-        return parked
+        return parked, rows[0]["upto"]
 
     async def _hand_out(self, look: _Look, info: asyncpg.Record, rows: list[asyncpg.Record], lease: int) -> bool:
         """Give the rows to those who stand first; tell whether somebody goes on waiting."""
@@ -373,8 +376,8 @@ class Claims:
             start = end
         return rows[start:]
 
-    async def _probe(self, lines: list[Line]) -> None:
-        """See which parked lines have a message that becomes visible soon, and come back in time."""
+    async def _probe(self, lines: list[Line], upto: datetime) -> None:
+        """See which parked lines have a message that becomes visible soon after that time, and come back in time."""
         now = self._loop.time()
         fresh = [line for line in lines if now - line.probed_at >= _PROBE_SECONDS]
         for line in lines:
@@ -384,7 +387,7 @@ class Claims:
         for line in fresh:
             line.probed_at = now
         by_number = {line.queue.number: line for line in fresh}
-        for row in await self._link.fetch(_DUE, list(by_number), _SOON):
+        for row in await self._link.fetch(_DUE, list(by_number), upto, _SOON):
             self._arm(by_number[row["number"]], self._clock.seconds_until(row["visible_at"]))
 
 

@@ -27,8 +27,8 @@ MAX_BYTES = 1024 * 1024
 # and no request waits more than six seconds for the database.
 PATIENCE_SECONDS = 1.0
 # How often the loop may turn for company, and after how many turns without any it is not waited for.
-_TURNS = 12
-_MISSES = 2
+_TURNS = 16
+_MISSES = 4
 
 Run = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Problem]]]
 
@@ -67,11 +67,14 @@ class Lane(Generic[Item, Outcome]):
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._create_future: Callable[[], asyncio.Future[Any]]
         self._batch_size = LANE_BATCH.labels(lane=name)
 
     def open(self) -> None:
         """Start the worker."""
-        self._task = asyncio.get_running_loop().create_task(self._work(), name=f"lane-{self._name}")
+        loop = asyncio.get_running_loop()
+        self._create_future = loop.create_future
+        self._task = loop.create_task(self._work(), name=f"lane-{self._name}")
 
     async def close(self) -> None:
         """End the worker. Whoever still waits is told that the service stops."""
@@ -81,7 +84,7 @@ class Lane(Generic[Item, Outcome]):
 
     def submit(self, item: Item) -> asyncio.Future[Outcome]:
         """Put an item in the lane; the future holds its outcome, or raises its problem."""
-        future = asyncio.get_running_loop().create_future()
+        future = self._create_future()
         self._waiting.append((item, future))
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)

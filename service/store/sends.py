@@ -1,9 +1,10 @@
 """Storing messages: drafts of many callers in one statement."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from service.errors import Problem, QueueFull
 from service.model import Draft, Queue
@@ -25,8 +26,7 @@ class StaleQueue(Problem):
         super().__init__("The queue has changed.")
 
 
-@dataclass(slots=True)
-class Parcel:
+class Parcel(Struct):
     """What one caller sends to one queue, stored wholly or not at all."""
 
     queue: Queue

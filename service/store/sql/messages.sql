@@ -117,14 +117,15 @@ select
 from taken;
 
 -- name: due
--- When the next message of each queue becomes visible, if that is soon.
+-- When the next message of each queue becomes visible, if that is soon; counted from the time of the look that found
+-- nothing, so that none falls between the two.
 select a.number, soon.visible_at
 from unnest($1::bigint[]) as a (number)
 cross join lateral (
     select m.visible_at
     from message as m
     where m.queue_number = a.number and m.urgency = 9
-        and m.visible_at > clock_timestamp() and m.visible_at <= clock_timestamp() + $2::interval
+        and m.visible_at > $2::timestamptz and m.visible_at <= $2::timestamptz + $3::interval
     order by m.visible_at
     limit 1
 ) as soon;
