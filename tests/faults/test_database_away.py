@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,14 +145,6 @@ async def test_while_the_database_is_stopped_everybody_is_told_at_once(data_fold
                     service.stop()
 
 
-@contextmanager
-def two_services(database: str, folder: Path) -> Iterator[list[Serving]]:
-    """Start two services on one database."""
-    with ExitStack() as stack:
-        settings = {"database_url": database, "secret_key": "s" * 32, "root_key": "r" * 20}
-        yield [stack.enter_context(serving(folder / name, **settings)) for name in "ab"]
-
-
 async def terminated(sql: asyncpg.Connection, name: str) -> int:
     """End the service's connections of this name; return how many there were."""
     ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name like $1"
@@ -164,26 +156,26 @@ async def listens(wire: Wire) -> bool:
 
 
 async def test_without_its_listener_a_parked_receive_still_gets_a_message_within_a_second(
-    database: str, tmp_path: Path
+    services: list[Serving], database: str
 ) -> None:
-    with two_services(database, tmp_path) as [one, other]:
-        sql = await asyncpg.connect(database)
-        with wires(one.url, one.key, 1) as [sender], wires(other.url, other.key, 2) as [receiver, watcher]:
-            await sender.ask("PUT", "/v1/queues/q")
-            for number in range(5):
-                await receiver.say("POST", _RECEIVE, {"wait": 20})
-                await parked(watcher, 1)
-                assert await terminated(sql, "restante-listener") == 2
-                began = time.monotonic()
-                assert (await sender.ask("POST", "/v1/queues/q/messages", {"body": number})).status == 201
-                [message] = (await receiver.hear()).json()["messages"]
-                assert message["body"] == number
-                assert time.monotonic() - began < 1.1
-                async with asyncio.timeout(5):
-                    while not (await listens(watcher) and await listens(sender)):  # noqa: ASYNC110
-                        await asyncio.sleep(0.02)
-                await sender.ask("DELETE", f"/v1/receipts/{message['receipt']}")
-        await sql.close()
+    one, other = services
+    sql = await asyncpg.connect(database)
+    with wires(one.url, one.key, 1) as [sender], wires(other.url, other.key, 2) as [receiver, watcher]:
+        await sender.ask("PUT", "/v1/queues/q")
+        for number in range(5):
+            await receiver.say("POST", _RECEIVE, {"wait": 20})
+            await parked(watcher, 1)
+            assert await terminated(sql, "restante-listener") == 2
+            began = time.monotonic()
+            assert (await sender.ask("POST", "/v1/queues/q/messages", {"body": number})).status == 201
+            [message] = (await receiver.hear()).json()["messages"]
+            assert message["body"] == number
+            assert time.monotonic() - began < 1.1
+            async with asyncio.timeout(5):
+                while not (await listens(watcher) and await listens(sender)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            await sender.ask("DELETE", f"/v1/receipts/{message['receipt']}")
+    await sql.close()
 
 
 async def test_requests_whose_connections_are_ended_succeed_or_are_told_to_ask_again(
