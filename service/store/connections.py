@@ -66,7 +66,12 @@ def create_engine(url: str, *, pooled: bool) -> AsyncEngine:
     """Return the pool for what is rare; `pooled` when a pooler such as PgBouncer stands before the server."""
     arguments: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
     if pooled:
-        arguments |= {"statement_cache_size": 0}
+        # Each transaction may have another connection of the pooler's: nothing is prepared under a name, nothing kept.
+        arguments |= {
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": str,
+        }
     else:
         arguments["server_settings"] = {**_BOUNDED, "jit": "off", "application_name": "restante"}
     return create_async_engine(
@@ -76,7 +81,6 @@ def create_engine(url: str, *, pooled: bool) -> AsyncEngine:
         pool_timeout=STATEMENT_SECONDS,
         pool_pre_ping=not pooled,
         connect_args=arguments,
-        **({"prepared_statement_cache_size": 0} if pooled else {}),
     )
 
 
