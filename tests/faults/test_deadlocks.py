@@ -1,0 +1,85 @@
+"""Whatever meets in one queue, nobody waits for each other in a circle, and nobody hears of the database's troubles."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.faults.conftest import SHARED
+from tests.faults.wire import Wire, wires
+from tests.serving import serving
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+_SECONDS = 8.0
+_DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
+
+
+class Crowd:
+    """Clients who take hold of the same messages in every order."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.statuses: Counter[tuple[str, int]] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self.receipts: list[str] = []
+
+    async def ask(self, client: Wire, method: str, path: str, document: object = None) -> Any:
+        """Ask, and count the answer."""
+        answer = await client.ask(method, path, document)
+        self.statuses[path.rpartition("/")[2], answer.status] += 1
+        return answer.json() if answer.body else None
+
+    async def send(self, client: Wire) -> None:
+        """Send some, and lease some for everybody to quarrel about."""
+        bodies = [{"body": number} for number in range(20)]
+        await self.ask(client, "POST", "/v1/queues/q/messages/batch", {"messages": bodies})
+        got = await self.ask(client, "POST", "/v1/queues/q/messages/receive", {"max_messages": 20})
+        self.receipts = [*self.receipts[-180:], *(message["receipt"] for message in got["messages"])]
+
+    async def delete(self, client: Wire) -> None:
+        await self._settle(client, action="delete")
+
+    async def extend(self, client: Wire) -> None:
+        await self._settle(client, action="extend", visibility_timeout=30)
+
+    async def purge(self, client: Wire) -> None:
+        await self.ask(client, "POST", "/v1/queues/q/purge")
+        await asyncio.sleep(0.05)
+
+    async def _settle(self, client: Wire, **what: object) -> None:
+        chosen = self.chance.sample(self.receipts, k=min(50, len(self.receipts)))
+        if chosen:
+            items = [{"receipt": receipt, **what} for receipt in chosen]
+            got = await self.ask(client, "POST", "/v1/receipts/batch", {"items": items})
+            self.outcomes.update(result["status"] for result in got["results"])
+        await asyncio.sleep(0.002)
+
+
+async def test_shuffled_deletes_extends_sends_and_purges_never_deadlock(database: str, data_folder: Path) -> None:
+    crowd = Crowd(seed=11)
+    until = time.monotonic() + _SECONDS
+
+    async def repeat(act: Callable[[Wire], Awaitable[None]], client: Wire) -> None:
+        while time.monotonic() < until:
+            await act(client)
+
+    with (
+        serving(data_folder, database_url=database, processes="2", **SHARED) as service,
+        wires(service.url, service.key, 26) as clients,
+    ):
+        await clients[0].ask("PUT", "/v1/queues/q")
+        acts = [crowd.delete] * 8 + [crowd.extend] * 8 + [crowd.send] * 8 + [crowd.purge] * 2
+        await asyncio.gather(*(repeat(act, client) for act, client in zip(acts, clients, strict=True)))
+    assert {status for _, status in crowd.statuses if status >= 300} <= {404, 409}, crowd.statuses
+    assert min(crowd.statuses["batch", 200], crowd.statuses["batch", 201], crowd.statuses["purge", 200]) > 50
+    assert set(crowd.outcomes) == {"ok", "lease_lost"}, crowd.outcomes
+    sql = await asyncpg.connect(database)
+    assert await sql.fetchval(_DEADLOCKS) == 0
+    await sql.close()
