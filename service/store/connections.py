@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import structlog
@@ -64,40 +64,38 @@ AGAIN = (
 
 def create_engine(url: str, *, pooled: bool) -> AsyncEngine:
     """Return the pool for what is rare; `pooled` when a pooler such as PgBouncer stands before the server."""
-    arguments: dict[str, Any] = {"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS}
-    if pooled:
-        # Each transaction may have another connection of the pooler's: nothing is prepared under a name, nothing kept.
-        arguments |= {
-            "statement_cache_size": 0,
-            "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": str,
-        }
-    else:
-        arguments["server_settings"] = {**_BOUNDED, "jit": "off", "application_name": "restante"}
+    settings = {} if pooled else {**_BOUNDED, "jit": "off", "application_name": "restante"}
+    # Each transaction may have another connection of the pooler's: nothing is prepared under a name, nothing kept.
+    opened = partial(_opened, url, settings, statement_cache_size=0 if pooled else 100)
     return create_async_engine(
-        _sqlalchemy_url(url),
+        "postgresql+asyncpg://",
         pool_size=4,
         max_overflow=0,
         pool_timeout=STATEMENT_SECONDS,
         pool_pre_ping=not pooled,
-        connect_args=arguments,
+        connect_args=through(opened, prepare=not pooled),
     )
 
 
-def _sqlalchemy_url(url: str) -> str:
-    """Return the URL with the driver that SQLAlchemy is to use."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme="postgresql+asyncpg"))
+def through(open_connection: Callable[[], Awaitable[asyncpg.Connection]], *, prepare: bool) -> dict[str, Any]:
+    """Return what makes SQLAlchemy connect so. It would take a URL apart, and does not know `sslmode` and its like."""
+    unprepared = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+    return {"async_creator_fn": open_connection} | ({} if prepare else unprepared)
 
 
-async def connect(url: str, name: str, **settings: str) -> asyncpg.Connection:
-    """Open one connection that shows under this name in pg_stat_activity."""
+async def _opened(url: str, settings: dict[str, str], *, statement_cache_size: int = 100) -> asyncpg.Connection:
     return await asyncpg.connect(
         url,
         timeout=CONNECT_SECONDS,
         command_timeout=STATEMENT_SECONDS,
-        server_settings={**_BOUNDED, **settings, "application_name": name},
+        statement_cache_size=statement_cache_size,
+        server_settings=settings,
     )
+
+
+async def connect(url: str, name: str, **settings: str) -> asyncpg.Connection:
+    """Open one connection that shows under this name in pg_stat_activity."""
+    return await _opened(url, {**_BOUNDED, **settings, "application_name": name})
 
 
 class Link:

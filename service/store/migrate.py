@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
-from typing import Any
 
 import asyncpg
 from alembic import command
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from service.store.connections import CONNECT_SECONDS
+from service.store.connections import CONNECT_SECONDS, through
 
 # Any number, the same in every process: one of them migrates, the others wait for it.
 _LOCK = 7_236_837_012_837_465
@@ -147,14 +146,11 @@ async def _connection(url: str) -> AsyncIterator[AsyncConnection]:
     # Opened here, so that what is wrong comes as asyncpg says it.
     opened = await asyncpg.connect(url, timeout=CONNECT_SECONDS, statement_cache_size=0)
 
-    async def creator(**_: Any) -> asyncpg.Connection:
+    async def creator() -> asyncpg.Connection:
         return opened
 
     engine = create_async_engine(
-        "postgresql+asyncpg://",
-        poolclass=NullPool,
-        async_creator=creator,
-        connect_args={"prepared_statement_name_func": str, "prepared_statement_cache_size": 0},
+        "postgresql+asyncpg://", poolclass=NullPool, connect_args=through(creator, prepare=False)
     )
     try:
         async with engine.connect() as connection:

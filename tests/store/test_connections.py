@@ -29,7 +29,7 @@ async def test_nothing_is_prepared_under_a_name_behind_a_pooler(database: str) -
 
 
 async def test_a_service_with_a_way_past_its_pooler_serves(database: str, data_folder: Path) -> None:
-    pooler = f"{database}?application_name=pooler"
+    pooler = f"{database}&sslmode=prefer&application_name=pooler"
     settings = {"database_url": pooler, "database_direct_url": database, "secret_key": "s" * 32}
     with serving(data_folder, **settings) as service, service.client() as client:
         client.put("/v1/queues/q").raise_for_status()
