@@ -11,6 +11,7 @@ from service.api.operations import Performer, add_operations
 from service.auth.keyring import Keyring
 from service.settings import Deployment, Settings
 from service.store.store import Store
+from service.store.tallies import Tallies
 from service.upkeep.chores import chores
 from service.upkeep.upkeep import Upkeep
 
@@ -21,9 +22,10 @@ class App:
     def __init__(self, deployment: Deployment) -> None:
         self._store = Store(deployment)
         self._keyring = Keyring(self._store, deployment.root_key)
-        self._upkeep = Upkeep(chores(self._store, self._keyring))
+        tallies = Tallies(self._store.engine)
+        self._upkeep = Upkeep(chores(self._store, self._keyring, tallies))
         performer = Performer(self._store, self._keyring)
-        self._api = build_api(self._store, self._keyring, deployment)
+        self._api = build_api(self._store, self._keyring, tallies, deployment)
         add_operations(self._api, performer)
         self._front = Express(self._api, performer) if deployment.settings.express else self._api
 

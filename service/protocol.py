@@ -79,6 +79,11 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
         self.rests_since = self.loop.time()
 
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for it: the connection was in use until now."""
+        super().on_response_complete()
+        self.rests_since = self.loop.time()
+
     def is_idle(self, now: float) -> bool:
         """Tell whether the last answer, or the connection's begin, is longer ago than a connection is kept for."""
         return (self.cycle is None or self.cycle.response_complete) and now - self.rests_since > self.timeout_keep_alive

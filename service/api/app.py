@@ -19,6 +19,7 @@ from service.auth.keyring import Keyring
 from service.errors import MalformedRequest, MethodNotAllowed, Problem
 from service.settings import Deployment
 from service.store.store import Store
+from service.store.tallies import Tallies
 
 _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 
@@ -31,7 +32,7 @@ class UnknownPath(Problem):
     title = "Not found"
 
 
-def build_api(store: Store, keyring: Keyring, deployment: Deployment) -> FastAPI:
+def build_api(store: Store, keyring: Keyring, tallies: Tallies, deployment: Deployment) -> FastAPI:
     """Return the application. It opens nothing; `store` is opened and closed by whoever made it."""
     app = FastAPI(
         title="Restante",
@@ -49,6 +50,7 @@ def build_api(store: Store, keyring: Keyring, deployment: Deployment) -> FastAPI
     )
     app.state.store = store
     app.state.keyring = keyring
+    app.state.tallies = tallies
     app.state.cursors = Cursors(deployment.secret_key)
     app.state.draining = False
     app.add_middleware(Edge)

@@ -16,7 +16,7 @@ from service.api.documented import CHANGED, problems
 from service.api.fields import Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
-from service.api.state import CursorsOf, StoreOf
+from service.api.state import CursorsOf, StoreOf, TalliesOf
 from service.auth.scopes import require_queue
 from service.domain import queues
 from service.model import MAX_LABELS, NAME_PATTERN, QueueConfig
@@ -163,9 +163,9 @@ def _document(queue: model.Queue, stats: model.QueueStats) -> Queue:
     )
 
 
-async def _answer(store: StoreOf, queue: model.Queue, response: Response) -> Queue:
+async def _answer(store: StoreOf, tallies: TalliesOf, queue: model.Queue, response: Response) -> Queue:
     response.headers["ETag"] = etag(queue.config)
-    [stats] = await queues.stats_of(store, [queue])
+    [stats] = await queues.stats_of(store, tallies, [queue])
     return _document(queue, stats)
 
 
@@ -182,6 +182,7 @@ async def put_queue(
     fields: QueueFields = _NO_FIELDS,
     caller: Manager,
     store: StoreOf,
+    tallies: TalliesOf,
     response: Response,
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
@@ -193,7 +194,7 @@ async def put_queue(
     keep_type = "type" not in fields.model_fields_set
     stored, created = await queues.put_queue(store, caller.project_id, queue, config, check, keep_type=keep_type)
     response.status_code = 201 if created else 200
-    return await _answer(store, stored, response)
+    return await _answer(store, tallies, stored, response)
 
 
 @router.patch(
@@ -208,6 +209,7 @@ async def patch_queue(
     changes: QueueChanges = _NO_CHANGES,
     caller: Manager,
     store: StoreOf,
+    tallies: TalliesOf,
     response: Response,
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
@@ -217,7 +219,9 @@ async def patch_queue(
     given = {name: getattr(changes, name) for name in changes.model_fields_set}
     wanted = {name: getattr(_DEFAULTS, name) if value is None else value for name, value in given.items()}
     check = condition(if_match, if_none_match)
-    return await _answer(store, await queues.patch_queue(store, caller.project_id, queue, wanted, check), response)
+    return await _answer(
+        store, tallies, await queues.patch_queue(store, caller.project_id, queue, wanted, check), response
+    )
 
 
 @router.get(
@@ -228,14 +232,20 @@ async def patch_queue(
     responses=problems(_NO_QUEUE) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
 )
 async def get_queue(
-    queue: QueueName, caller: AnyCaller, store: StoreOf, response: Response, if_none_match: IfNoneMatch = None
+    *,
+    queue: QueueName,
+    caller: AnyCaller,
+    store: StoreOf,
+    tallies: TalliesOf,
+    response: Response,
+    if_none_match: IfNoneMatch = None,
 ) -> Any:
     """Return a queue's configuration, and how many messages it holds."""
     require_queue(caller, queue)
     stored = await queues.get_queue(store, caller.project_id, queue)
     if not_modified(stored.config, if_none_match):
         return Response(status_code=304, headers={"ETag": etag(stored.config)})
-    return await _answer(store, stored, response)
+    return await _answer(store, tallies, stored, response)
 
 
 @router.delete(
@@ -272,6 +282,7 @@ async def list_queues(
     query: Annotated[QueueQuery, Query()],
     caller: AnyCaller,
     store: StoreOf,
+    tallies: TalliesOf,
     cursors: CursorsOf,
     request: Request,
     response: Response,
@@ -281,6 +292,6 @@ async def list_queues(
     listing = ("queues", caller.project_id, wanted)
     after = cursors.open(query.cursor, *listing) if query.cursor is not None else ""
     found, last = await queues.list_queues(store, caller.project_id, wanted, after, query.limit)
-    stats = await queues.stats_of(store, found)
+    stats = await queues.stats_of(store, tallies, found)
     documents = [_document(queue, counted) for queue, counted in zip(found, stats, strict=True)]
     return page(QueuePage, documents, cursors.seal(last, *listing) if last is not None else None, request, response)

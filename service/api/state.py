@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from service.api.cursors import Cursors
 from service.auth.keyring import Keyring
 from service.store.store import Store
+from service.store.tallies import Tallies
 
 
 async def _store(request: Request) -> Store:
@@ -21,6 +22,11 @@ async def _cursors(request: Request) -> Cursors:
     return request.app.state.cursors  # type: ignore[no-any-return]
 
 
+async def _tallies(request: Request) -> Tallies:
+    return request.app.state.tallies  # type: ignore[no-any-return]
+
+
 StoreOf = Annotated[Store, Depends(_store)]
 KeyringOf = Annotated[Keyring, Depends(_keyring)]
+TalliesOf = Annotated[Tallies, Depends(_tallies)]
 CursorsOf = Annotated[Cursors, Depends(_cursors)]

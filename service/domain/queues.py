@@ -12,6 +12,7 @@ from service.store import queues, stats
 from service.store.directory import queue_not_found
 from service.store.queues import QueueFilter
 from service.store.store import Store
+from service.store.tallies import Tallies
 from service.store.transactions import transaction
 
 # Looks at what is there (None: no such queue) while it is locked, and raises PreconditionFailed if it is not wanted.
@@ -101,9 +102,9 @@ async def purge_queue(store: Store, project_id: int, name: str) -> int:
     return purged
 
 
-async def stats_of(store: Store, found: Sequence[Queue]) -> list[QueueStats]:
+async def stats_of(store: Store, tallies: Tallies, found: Sequence[Queue]) -> list[QueueStats]:
     """Return how many messages each of these queues holds."""
-    return await stats.of(store.engine, found)
+    return await stats.of(store.engine, tallies, found)
 
 
 async def _locked(connection: AsyncConnection, project_id: int, name: str, condition: Condition) -> Queue:

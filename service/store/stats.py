@@ -1,12 +1,14 @@
 """How many messages queues hold."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import Unavailable
 from service.model import Queue, QueueStats
 from service.store.statements import STATEMENTS
+from service.store.tallies import Tallies
 from service.store.transactions import by_index, transaction
 
 EXACT = 10_000
@@ -16,18 +18,34 @@ _MESSAGES = STATEMENTS["stats.messages"]
 _PATIENCE = "select set_config('statement_timeout', '2000', true)"
 
 
-async def of(engine: AsyncEngine, queues: Sequence[Queue]) -> list[QueueStats]:
-    """Return the stats of these queues, in their order."""
+async def of(engine: AsyncEngine, tallies: Tallies, queues: Sequence[Queue]) -> list[QueueStats]:
+    """Return the stats of these queues, in their order: exact up to EXACT messages, else as they were tallied."""
+    tallied = {queue.number: stats for queue in queues if (stats := tallies.peek(queue.number)) is not None}
+    # Nobody empties a longer one while a tally is fresh.
+    counted = [queue for queue in queues if queue.number not in tallied or tallied[queue.number].total < 10 * EXACT]
 
-    async def work(connection: AsyncConnection) -> list[QueueStats]:
+    async def work(connection: AsyncConnection) -> dict[int, QueueStats]:
         await by_index(connection)
-        asked = ([queue.number for queue in queues], [queue.config.retention for queue in queues], EXACT)
-        return [
-            QueueStats(row.ready, row.delayed, row.leased, row.oldest_ready_age, approximate=row.seen > EXACT)
-            for row in await connection.exec_driver_sql(_COUNT, asked)
-        ]
+        asked = ([queue.number for queue in counted], [queue.config.retention for queue in counted], EXACT)
+        rows = await connection.exec_driver_sql(_COUNT, asked)
+        return {
+            queue.number: await _stats(connection, tallies, queue, row)
+            for queue, row in zip(counted, rows.all(), strict=True)
+        }
 
-    return await transaction(engine, work) if queues else []
+    found = await transaction(engine, work) if counted else {}
+    return [found.get(queue.number) or tallied[queue.number] for queue in queues]
+
+
+async def _stats(connection: AsyncConnection, tallies: Tallies, queue: Queue, row: Any) -> QueueStats:
+    """Return what was counted, or for a longer queue what was tallied; before it was, what the planner believes."""
+    if row.seen <= EXACT:
+        return QueueStats(row.ready, row.delayed, row.leased, row.oldest_ready_age)
+    tallied = tallies.ask(queue.number)
+    if tallied is not None:
+        return tallied
+    ready = max(EXACT + 1, await _estimate(connection, queue.number)) - row.delayed - row.leased
+    return QueueStats(ready, row.delayed, row.leased, row.oldest_ready_age, approximate=True)
 
 
 async def messages_under(engine: AsyncEngine, number: int) -> int:

@@ -5,18 +5,21 @@ from functools import partial
 
 from service.auth.keyring import Keyring
 from service.store.store import Store
+from service.store.tallies import Tallies
 from service.upkeep.keys import round_of_keys
 from service.upkeep.retention import Retention
 from service.upkeep.retired import round_of_retired
 from service.upkeep.settlements import round_of_settlements
+from service.upkeep.tallies import round_of_tallies
 from service.upkeep.upkeep import Chore
 
 
-def chores(store: Store, keyring: Keyring) -> Mapping[str, Chore]:
+def chores(store: Store, keyring: Keyring, tallies: Tallies) -> Mapping[str, Chore]:
     """Return each chore by its name, which is a label in the metrics."""
     return {
         "retention": Retention(store).round,
         "retired": partial(round_of_retired, store),
         "settlements": partial(round_of_settlements, store),
         "keys": partial(round_of_keys, store, keyring),
+        "tallies": partial(round_of_tallies, tallies),
     }

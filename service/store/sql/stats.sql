@@ -1,6 +1,5 @@
 -- name: count
--- Exact up to $3 messages a queue: it looks at one more, so that `seen` tells whether that was all. In the order of the
--- index, so that what was seen of a greater queue begins with its oldest.
+-- Exact up to $3 messages a queue: it looks at one more, so that `seen` tells whether that was all.
 select
     a.ord, tally.seen, tally.ready, tally.delayed, tally.leased,
     extract(epoch from moment.now - tally.oldest)::float8 as oldest_ready_age
@@ -27,3 +26,36 @@ order by a.ord;
 -- name: messages
 -- All rows of a queue, by an index alone where vacuum has been.
 select count(*) as messages from message where queue_number = $1;
+
+-- name: ahead
+-- What is not ready yet, and the oldest of what is.
+select
+    moment.now, part.delayed, part.leased,
+    (
+        select m.visible_at
+        from message as m
+        where m.queue_number = $1 and m.urgency = 9 and m.visible_at <= moment.now
+        order by m.visible_at
+        limit 1
+    ) as oldest
+from (select clock_timestamp() as now offset 0) as moment
+cross join lateral (
+    select count(*) filter (where m.lease is null) as delayed, count(*) filter (where m.lease is not null) as leased
+    from message as m
+    where m.queue_number = $1 and m.urgency = 9 and m.visible_at > moment.now
+) as part;
+
+-- name: between
+-- Messages that became visible after $2 and up to $3: by the index alone, where vacuum has been.
+select count(*) as ready
+from message as m
+where m.queue_number = $1 and m.urgency = 9 and m.visible_at > $2 and m.visible_at <= $3;
+
+-- name: bound
+-- Where a segment that begins after $2 ends, if it is to hold about $4 messages; nothing: there are fewer up to $3.
+select m.visible_at
+from message as m
+where m.queue_number = $1 and m.urgency = 9 and m.visible_at > $2 and m.visible_at <= $3
+order by m.visible_at
+offset $4
+limit 1;
