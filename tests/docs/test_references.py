@@ -1,0 +1,63 @@
+"""What the documents refer to is there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.store.statements import STATEMENTS
+
+_ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(_ROOT.glob("*.md")), *sorted((_ROOT / "docs").rglob("*.md"))]
+_FOLDERS = ("bench", "docs", "migrations", "openapi", "service", "tests")
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(_ROOT)) for page in PAGES])
+
+
+def _code(page: Path) -> set[str]:
+    """Return what the page sets as code within its lines."""
+    return set(re.findall(r"`([^`\n]+)`", page.read_text("utf-8")))
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def _links(page: Path) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if "://" not in target:
+            yield target
+
+
+@each_page
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in _links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in _anchors(target), link
+
+
+@each_page
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    for path in _code(page):
+        if re.fullmatch(rf"({'|'.join(_FOLDERS)})/[\w./-]*", path):
+            assert (_ROOT / path).exists() or path == "bench/results/", path
+
+
+def test_every_statement_that_is_named_exists() -> None:
+    nouns = "|".join(sorted({name.partition(".")[0] for name in STATEMENTS}))
+    named = {name for page in PAGES for name in _code(page) if re.fullmatch(rf"({nouns})\.\w+", name)}
+    assert len(named) > 10
+    assert named - STATEMENTS.keys() == set()
+
+
+def test_every_test_that_is_named_exists() -> None:
+    defined: set[str] = set()
+    for file in (_ROOT / "tests").rglob("test_*.py"):
+        defined |= set(re.findall(r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE))
+    named = {name for page in PAGES for name in _code(page) if re.fullmatch(r"test_\w+", name)}
+    assert len(named) > 20
+    assert named - defined == set()
