@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.store.statements import STATEMENTS
+from tests.api.test_openapi import operations
 
 _ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(_ROOT.glob("*.md")), *sorted((_ROOT / "docs").rglob("*.md"))]
@@ -45,6 +46,15 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     for path in _code(page):
         if re.fullmatch(rf"({'|'.join(_FOLDERS)})/[\w./-]*", path):
             assert (_ROOT / path).exists() or path == "bench/results/", path
+
+
+def test_every_operation_that_is_named_exists() -> None:
+    known = [(method, re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for method, path, _ in operations()]
+    named = {name for page in PAGES for name in _code(page) if re.match(r"(GET|PUT|POST|PATCH|DELETE) /v1/", name)}
+    assert len(named) > 20
+    for name in named:
+        method, _, path = name.partition(" ")
+        assert any(method == m and re.fullmatch(p, path.partition("?")[0]) for m, p in known), name
 
 
 def test_every_statement_that_is_named_exists() -> None:

@@ -9,7 +9,7 @@ from typing import Self
 
 from tests.serving import Serving
 
-_PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
+_ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```(\w+)( second terminal)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _END = "\x1e"
 
@@ -51,9 +51,9 @@ class Terminal:
         return "".join(characters)
 
 
-def _blocks() -> Iterator[tuple[str, bool, str]]:
+def _blocks(page: str) -> Iterator[tuple[str, bool, str]]:
     """Yield kind, whether it is for the second terminal, and text of the blocks that are typed or compared."""
-    for kind, second, text in _BLOCK.findall(_PAGE.read_text("utf-8")):
+    for kind, second, text in _BLOCK.findall((_ROOT / page).read_text("utf-8")):
         if kind != "console":
             yield kind, bool(second), text
 
@@ -67,7 +67,7 @@ def _fits(expected: str, shown: str) -> bool:
 def test_every_line_works_when_pasted_and_answers_as_shown(service: Serving, tmp_path: Path) -> None:
     compared = 0
     with Terminal(tmp_path, service) as first, Terminal(tmp_path, service) as other:
-        for kind, second, text in _blocks():
+        for kind, second, text in _blocks("docs/tutorial.md"):
             terminal = other if second else first
             if kind == "sh":
                 if terminal.pasted:
@@ -78,3 +78,15 @@ def test_every_line_works_when_pasted_and_answers_as_shown(service: Serving, tmp
                 assert _fits(text, shown), f"{pasted}\nexpected: {text}\nshown: {shown}"
                 compared += 1
     assert compared > 20
+
+
+def test_the_lines_of_the_readme_work_when_pasted(service: Serving, tmp_path: Path) -> None:
+    [(_, _, text)] = _blocks("README.md")
+    _, create, send, receive, delete = text.splitlines()
+    with Terminal(tmp_path, service) as terminal:
+        terminal.paste(f"{create}\n{send}\n{receive}")
+        shown = terminal.shown()
+        assert '"body":{"order": 17}' in shown
+        receipt = shown.split('"receipt":"')[1].split('"')[0]
+        terminal.paste(delete.replace("RECEIPT", receipt) + " -w '%{http_code}'")
+        assert terminal.shown() == "204"
