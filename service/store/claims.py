@@ -22,7 +22,7 @@ from service.model import MAX_ANSWER_BYTES, Queue
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, settle_down
 from service.store.identifiers import Identifiers
-from service.store.lane import PATIENCE_SECONDS, company
+from service.store.lane import PATIENCE_SECONDS, Company
 from service.store.marks import Marks, Scan
 from service.store.sends import StaleQueue
 from service.store.statements import STATEMENTS
@@ -143,6 +143,7 @@ class Claims:
         self._task: asyncio.Task[None] | None = None
         self._draining = False
         self._turn = 0
+        self._planned = 0
         self._loop: asyncio.AbstractEventLoop
         self._batch_size = LANE_BATCH.labels(lane="claim")
         # How many receives wait here.
@@ -249,18 +250,18 @@ class Claims:
             del self._lines[line.queue.id]
 
     async def _work(self) -> None:
-        crowded = False
+        company = Company(lambda: self._turn - self._planned)
         while True:
             if not self._due:
                 self._wake = self._loop.create_future()
                 await self._wake
                 self._wake = None
-            if crowded:
-                await company(lambda: self._turn)
+            await company.wait()
             looks = self._plan()
-            crowded = sum(len(look.asks) for look in looks) > 1
+            self._planned = self._turn
             if looks:
                 await self._serve(looks)
+            company.seen(sum(len(look.asks) for look in looks))
 
     def _plan(self) -> list[_Look]:
         """Take lines that are due, no more than one answer may carry, and those of each that are served alike."""
