@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from starlette.types import Receive
@@ -37,21 +37,24 @@ async def read_body(
 def _refuse_length(value: bytes, limit: int) -> None:
     """Refuse by the size that the client announces, before it is sent."""
     if value.isdigit() and (len(value) > 18 or int(value) > limit):
-        raise too_large(value.decode("ascii"), limit)
+        raise _too_large(value.decode("ascii"), limit, more=True)
 
 
 def _within(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
-        raise too_large(len(body), limit)
+        raise _too_large(len(body), limit, more=False)
     return body
 
 
-def too_large(size: int | str, limit: int) -> PayloadTooLarge:
-    """Return the problem of a request over its limit. What is left of it is not going to be read as a request."""
-    return PayloadTooLarge(
-        f"A request may have at most {limit} bytes, this one has {size}. Send less at a time.",
-        headers={"Connection": "close"},
-    )
+def _too_large(size: int | str, limit: int, *, more: bool) -> PayloadTooLarge:
+    """Return the problem of a request over its limit. If there is more of it, no other request can follow."""
+    detail = f"A request may have at most {limit} bytes, this one has {size}. Send less at a time."
+    return PayloadTooLarge(detail, headers={"Connection": "close"} if more else None)
+
+
+def is_cut_off(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Tell whether this answers a request that is too large before all of it was read: see `drain`."""
+    return status == 413 and (b"connection", b"close") in headers
 
 
 async def _read_parts(receive: Receive, limit: int) -> bytes:
@@ -65,7 +68,7 @@ async def _read_parts(receive: Receive, limit: int) -> bytes:
             parts.append(part)
             size += len(part)
             if size > limit:
-                raise too_large(f"more than {limit}", limit)
+                raise _too_large(f"more than {limit}", limit, more=bool(message.get("more_body")))
             if not message.get("more_body"):
                 return b"".join(parts)
 

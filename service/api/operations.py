@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from service import model
 from service.api import messages, receipts
-from service.api.body import drain, read_body
+from service.api.body import drain, is_cut_off, read_body
 from service.api.callers import PROJECT_HEADER
 from service.api.documented import problems
 from service.api.exchange import Answer, Exchange, HttpClient
@@ -22,7 +22,7 @@ from service.api.problems import problem_of, problem_response
 from service.api.request_id import request_id
 from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
-from service.errors import invalid
+from service.errors import NotFound, invalid
 from service.protocol import answer_at_once, body_at_once
 from service.store.receipts import MAX_LENGTH
 from service.store.store import Store
@@ -164,7 +164,7 @@ class Performer:
                 answer_headers.append((b"content-length", b"%d" % len(body)))
         except Exception as error:  # noqa: BLE001 - the edge: whatever went wrong, the client gets an answer
             status, answer_headers, body = problem_response(problem_of(error), identity)
-        if status == 413 or not answer_at_once(scope, status, answer_headers, body):
+        if is_cut_off(status, answer_headers) or not answer_at_once(scope, status, answer_headers, body):
             await _send(receive, send, status, answer_headers, body)
         count_request(operation.method, operation.path, status, time.perf_counter() - started)
 
@@ -179,13 +179,23 @@ class Performer:
                 raise invalid("/path/queue", "invalid_name", _NAME_RULE)
             require_queue(caller, name)
         body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(scope))
-        return await operation.run(self._store, Exchange(caller, name, headers, body, HttpClient(receive)))
+        exchange = Exchange(caller, name, headers, body, HttpClient(receive))
+        try:
+            return await operation.run(self._store, exchange)
+        except NotFound:
+            # The root key's project may have been deleted and made anew since it was looked up.
+            if not caller.is_operator:
+                raise
+            exchange.caller = await self._keyring.caller(authorization, project, fresh=True)
+            if exchange.caller.project_id == caller.project_id:
+                raise
+            return await operation.run(self._store, exchange)
 
 
 async def _send(receive: Receive, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
     """Send an answer; if the request is too large, take in what still comes, so that the client gets to read it."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    if status == 413:
+    if is_cut_off(status, headers):
         await send({"type": "http.response.body", "body": body, "more_body": True})
         await drain(receive)
         body = b""

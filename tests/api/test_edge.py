@@ -117,6 +117,16 @@ async def test_a_client_that_sends_its_whole_body_first_gets_the_answer(service:
     assert problem(answer)[:2] == (413, "payload_too_large")
 
 
+async def test_a_connection_goes_on_after_a_message_that_is_too_large(service: Service) -> None:
+    await service.queue(max_message_bytes=10)
+    started = time.monotonic()
+    for _ in range(3):
+        answer = await service.root.post("/v1/queues/q/messages", json={"body": "x" * 50})
+        assert problem(answer)[:2] == (413, "payload_too_large")
+        assert "connection" not in answer.headers
+    assert time.monotonic() - started < 2
+
+
 async def test_an_endless_body_is_cut_off(service: Service) -> None:
     """How much of it is taken in is bounded, so a client that never stops may find the connection gone."""
 

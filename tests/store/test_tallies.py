@@ -116,7 +116,7 @@ async def test_a_longer_queue_is_within_two_percent_after_two_seconds_and_never_
     await messages(service.sql, number, 100_000, visible_at=PAST)
     for added in (0, 30_000):
         await messages(service.sql, number, added)
-        changed, seconds = time.monotonic(), []
+        changed, seconds, stats = time.monotonic(), [], {}
         while time.monotonic() - changed < 2:
             started = time.monotonic()
             stats = (await service.root.get("/v1/queues/q")).json()["stats"]
