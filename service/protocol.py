@@ -6,7 +6,7 @@ together a third of the time of a send. The shortcuts lean on what uvicorn (pinn
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, cast
 
 from starlette.types import Scope
@@ -86,16 +86,19 @@ class Protocol(HttpToolsProtocol):
 
     def is_idle(self, now: float) -> bool:
         """Tell whether the last answer, or the connection's begin, is longer ago than a connection is kept for."""
-        return (self.cycle is None or self.cycle.response_complete) and now - self.rests_since > self.timeout_keep_alive
+        cycle: RequestResponseCycle | None = self.cycle
+        answered = cycle is None or cycle.response_complete
+        return answered and now - self.rests_since > self.timeout_keep_alive
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cast("dict[str, Any]", cycle.scope)[_CYCLE] = self, cycle
         super()._start_asgi_task(cycle, app)
 
 
-def _close_idle(connections: set[Protocol], loop: asyncio.AbstractEventLoop) -> None:
+def _close_idle(connections: Collection[Any], loop: asyncio.AbstractEventLoop) -> None:
     now = loop.time()
-    for connection in [connection for connection in connections if connection.is_idle(now)]:
+    idle = [connection for connection in connections if isinstance(connection, Protocol) and connection.is_idle(now)]
+    for connection in idle:
         connection.transport.close()
     if connections:
         loop.call_later(_LOOK_SECONDS, _close_idle, connections, loop)

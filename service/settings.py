@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     )
     database_direct_url: SecretStr | None = Field(
         None,
-        description="The same database past a pooler such as PgBouncer, for what is held open. Default: RESTANTE_DATABASE_URL.",
+        description="The database past a pooler such as PgBouncer, for held connections. Default: the URL above.",
     )
     auto_migrate: bool = Field(default=True, description="Bring the schema up to date at start.")
     express: bool = Field(

@@ -42,9 +42,9 @@ def _weightless(_item: Any) -> int:
 class Company:
     """Lets requests that have arrived, but were not read yet, come along with the next statement.
 
-    There is no timer: the loop turns, a few times at most, as long as that brings somebody, and until half of those who
-    lately used the lane at once are together. The other half is then read and answered while the statement runs. A caller
-    that is alone is not kept waiting.
+    There is no timer: the loop turns, a few times at most, as long as that brings somebody, and until half of those
+    who lately used the lane at once are together. The other half is then read and answered while the statement runs. A
+    caller that is alone is not kept waiting.
     """
 
     def __init__(self, count: Callable[[], int]) -> None:

@@ -20,6 +20,7 @@ ALLOWED = {
     "delete_queue": {"manage", "admin"},
     "purge_queue": {"manage", "admin"},
     "list_queues": ANY,
+    "delete_message": {"manage", "admin"},
     "put_project": set[str](),
     "patch_project": set[str](),
     "get_project": set[str](),
@@ -53,7 +54,7 @@ def test_who_may_call_it_is_written_here_for_every_operation() -> None:
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> httpx.Response:
-    filled = path.format(queue="q", project="p", key="k", receipt="r")
+    filled = path.format(queue="q", project="p", key="k", receipt="r", message_id="m")
     return await client.request(method, filled, **options)
 
 

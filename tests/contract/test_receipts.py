@@ -136,6 +136,20 @@ async def test_what_is_no_receipt_of_this_project_is_not_found_and_looks_alike(
     assert (await queue.settle(receipt, "delete")).status_code == 204
 
 
+async def test_a_message_can_be_deleted_by_its_id_while_nobody_holds_it(queue: Queue) -> None:
+    sent = await queue.send()
+    path = f"{queue.path}/messages/{sent['id']}"
+    receipt = (await queue.receive_one())["receipt"]
+    leased = await queue.http.delete(path)
+    assert (leased.status_code, leased.json()["code"]) == (409, "message_leased")
+    await queue.settle(receipt, "release")
+    assert (await queue.http.delete(path)).status_code == 204
+    for name in (sent["id"], "x", sent["id"].upper(), sent["id"].replace("-", "")):
+        gone = await queue.http.delete(f"{queue.path}/messages/{name}")
+        assert (gone.status_code, gone.json()["code"]) == (404, "message_not_found")
+    assert (await queue.stats())["total"] == 0
+
+
 async def test_a_receipt_over_its_length_limit_is_refused(queue: Queue) -> None:
     answer = await queue.http.delete(f"/v1/receipts/{'x' * 10_000}")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")

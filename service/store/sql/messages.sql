@@ -130,11 +130,6 @@ cross join lateral (
     limit 1
 ) as soon;
 
--- name: delete
-delete from message
-where queue_number = $1 and id = $2 and not (lease is not null and visible_at > clock_timestamp())
-returning id;
-
 -- name: floor
 -- The lowest transaction of our own connections. The snapshot, with the number that comes next, is older than the look
 -- at the sessions: who is not seen running has ended, or started later.

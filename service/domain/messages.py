@@ -1,0 +1,32 @@
+"""What those who look after a queue do with single messages."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store import messages, queues
+from service.store.directory import queue_not_found
+from service.store.store import Store
+from service.store.transactions import transaction
+
+
+async def delete_message(store: Store, project_id: int, queue_name: str, message_id: str) -> None:
+    """Remove a message that is not leased. Raises NotFound, MessageLeased."""
+
+    async def work(connection: AsyncConnection) -> None:
+        queue = await queues.find(connection, project_id, queue_name)
+        if queue is None:
+            raise queue_not_found(queue_name)
+        await messages.remove(connection, queue.number, _uuid(message_id))
+
+    await transaction(store.engine, work)
+
+
+def _uuid(message_id: str) -> UUID:
+    try:
+        found = UUID(message_id)
+    except ValueError:
+        raise messages.message_not_found() from None
+    if str(found) != message_id:
+        raise messages.message_not_found()
+    return found

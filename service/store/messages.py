@@ -1,0 +1,26 @@
+"""Messages one at a time, by their id: for those who look after a queue. Sending and receiving have their own ways."""
+
+from uuid import UUID
+
+from sqlalchemy import and_, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.errors import MessageLeased, NotFound
+from service.store.tables import message
+
+
+async def remove(connection: AsyncConnection, queue_number: int, message_id: UUID) -> None:
+    """Delete a message that nobody holds. Raises NotFound, MessageLeased."""
+    this = and_(message.c.queue_number == queue_number, message.c.id == message_id)
+    leased = and_(message.c.lease.is_not(None), message.c.visible_at > func.clock_timestamp())
+    found = (await connection.execute(select(leased).where(this).with_for_update())).first()
+    if found is None:
+        raise message_not_found()
+    if found[0]:
+        raise MessageLeased("A consumer holds this message. Delete it by its receipt, or when the lease has ended.")
+    await connection.execute(delete(message).where(this))
+
+
+def message_not_found() -> NotFound:
+    """Return the problem of a message that the queue does not hold."""
+    return NotFound("message", "The queue holds no message of this id: it was consumed, expired, or never was here.")
