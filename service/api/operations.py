@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import structlog
 from fastapi import FastAPI, Response
 from starlette.types import Receive, Scope, Send
 
@@ -163,7 +164,9 @@ class Performer:
             if status != 204:
                 answer_headers.append((b"content-length", b"%d" % len(body)))
         except Exception as error:  # noqa: BLE001 - the edge: whatever went wrong, the client gets an answer
-            status, answer_headers, body = problem_response(problem_of(error), identity)
+            with structlog.contextvars.bound_contextvars(request_id=identity):
+                problem = problem_of(error)
+            status, answer_headers, body = problem_response(problem, identity)
         if is_cut_off(status, answer_headers) or not answer_at_once(scope, status, answer_headers, body):
             await _send(receive, send, status, answer_headers, body)
         count_request(operation.method, operation.path, status, time.perf_counter() - started)

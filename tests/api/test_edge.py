@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import structlog
 
 from tests.api.test_queues import problem
 from tests.conftest import in_postgres
@@ -220,3 +221,20 @@ async def test_what_nobody_foresaw_is_503_and_says_nothing_of_the_inside(
     answer = await service.root.get("/v1/queues/q")
     assert problem(answer)[:2] == (503, "unavailable")
     assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/queues/q/messages", "/v1/keys"])
+async def test_what_nobody_foresaw_is_logged_with_the_requests_id(
+    service: Service, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("service.api.messages.send", broken)
+    monkeypatch.setattr("service.domain.keys.create_key", broken)
+    content = {"body": 1} if "queues" in path else {"name": "k", "scopes": ["send"]}
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logged:
+        answer = await service.root.post(path, json=content)
+    assert answer.status_code == 503
+    [event] = [event for event in logged if event["event"] == "unforeseen_error"]
+    assert event["request_id"] == answer.json()["request_id"]
