@@ -1,8 +1,9 @@
 """Settling: delete, extend, release or reject what a receipt holds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from service.errors import Forbidden, Problem
 from service.model import Action, Caller
@@ -13,8 +14,7 @@ from service.store.store import Store
 NOTHING = timedelta(0)
 
 
-@dataclass(slots=True)
-class Order:
+class Order(Struct):
     """What a consumer wants done with one receipt; `until` as in `Settle`."""
 
     receipt: str

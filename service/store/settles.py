@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import attrgetter
+from itertools import islice
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from service.errors import LeaseLost, Problem
 from service.model import Action
@@ -24,9 +24,8 @@ _SETTLED = {action: MESSAGES_SETTLED.labels(action=action.name.lower()) for acti
 NOTHING = timedelta(0)
 
 
-@dataclass(slots=True, eq=False)
-class Settle:
-    """One thing to do with one lease.
+class Settle(Struct, eq=False):
+    """One thing to do with one lease; a Struct, since one is made for each message and takes a third of the time.
 
     `until` is the delay of a release or the new visibility timeout of an extend. `counted` false gives the attempt
     back. `remember` false: nobody has the receipt, so nobody can repeat the call.
@@ -42,9 +41,9 @@ class Settle:
     remember: bool = True
 
     @property
-    def target(self) -> tuple[int, UUID]:
+    def target(self) -> bytes:
         """Return what two settles of the same message share; also the order in which rows are locked."""
-        return (self.queue_id, self.message_id)
+        return self.queue_id.to_bytes(8, "big") + self.message_id.bytes
 
     def repeats(self, other: "Settle") -> bool:
         """Tell whether this is the same call as another, of the same message."""
@@ -54,7 +53,18 @@ class Settle:
 # When the message becomes visible again, or None for a repeat and for a message that is gone.
 Settled = datetime | None
 
-in_lock_order = attrgetter("target")
+Bundle = Sequence[Settle]
+
+
+async def settle_bundles(link: Link, bundles: Sequence[Bundle]) -> list[list[Settled | Problem]]:
+    """Settle what each caller brings; outcomes in the order of each."""
+    outcomes = iter(await settle(link, [item for bundle in bundles for item in bundle]))
+    return [list(islice(outcomes, len(bundle))) for bundle in bundles]
+
+
+def weigh(bundle: Bundle) -> int:
+    """Return what a bundle adds to a statement, in octets."""
+    return 1024 * len(bundle)
 
 
 async def settle(link: Link, settles: Sequence[Settle]) -> list[Settled | Problem]:
@@ -63,7 +73,7 @@ async def settle(link: Link, settles: Sequence[Settle]) -> list[Settled | Proble
     repeats: dict[Settle, Settle] = {}
     waiting = settles
     while waiting:
-        now: dict[tuple[int, UUID], Settle] = {}
+        now: dict[bytes, Settle] = {}
         later = []
         for item in waiting:
             first = now.setdefault(item.target, item)
@@ -71,7 +81,7 @@ async def settle(link: Link, settles: Sequence[Settle]) -> list[Settled | Proble
                 repeats[item] = first
             elif first is not item:
                 later.append(item)
-        outcomes |= await _round(link, sorted(now.values(), key=in_lock_order))
+        outcomes |= await _round(link, [now[target] for target in sorted(now)])
         waiting = later
     return [outcomes[repeats.get(item, item)] for item in settles]
 

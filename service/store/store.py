@@ -1,6 +1,5 @@
 """What one process holds of the database: connections, lanes, lines, what it remembers of queues."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -18,7 +17,7 @@ from service.store.identifiers import Identifiers
 from service.store.lane import Lane
 from service.store.receipts import ReceiptSeal
 from service.store.sends import Parcel, VisibleAt
-from service.store.settles import Settle, Settled
+from service.store.settles import Bundle, Settle, Settled
 from service.store.wakeups import Wakeups
 from service.telemetry import PARKED_RECEIVES
 
@@ -42,7 +41,9 @@ class Store:
         self._links = {name: Link(direct, f"restante-{name}") for name in _LINKS}
         self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
         self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", sends.store_bounded)
-        self._settles: Lane[Settle, Settled] = Lane("settle", partial(settles.settle, self._links["settle"]))
+        self._settles: Lane[Bundle, list[Settled | Problem]] = Lane(
+            "settle", partial(settles.settle_bundles, self._links["settle"]), weigh=settles.weigh
+        )
         self.directory = Directory(self._links["find"], self._links["names"])
         self.claims = Claims(
             self._links["claim"], self.clock, self.identifiers, self.give_back, self.settings.max_parked_receives
@@ -88,24 +89,18 @@ class Store:
         return visible_at
 
     async def settle(self, items: Sequence[Settle]) -> list[Settled | Problem]:
-        """Settle leases; one outcome for each, in order, a problem where it failed."""
-        futures = [self._settles.submit(item) for item in items]
-        return [await self._outcome(item, future) for item, future in zip(items, futures, strict=True)]
-
-    async def _outcome(self, item: Settle, future: "asyncio.Future[Settled]") -> Settled | Problem:
-        try:
-            outcome = await future
-        except Problem as problem:
-            return problem
-        if outcome is not None:
-            self._announce(item.queue_id, outcome)
-        return outcome
+        """Settle leases; one outcome for each, in order, a problem where it failed. Raises Unavailable."""
+        outcomes = await self._settles.submit(items)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, datetime):
+                self._announce(item.queue_id, outcome)
+        return outcomes
 
     async def settle_one(self, item: Settle) -> Settled:
         """Settle one lease. Raises LeaseLost, NotFound, Unavailable."""
-        outcome = await self._settles.submit(item)
-        if outcome is not None:
-            self._announce(item.queue_id, outcome)
+        [outcome] = await self.settle([item])
+        if isinstance(outcome, Problem):
+            raise outcome
         return outcome
 
     async def give_back(self, claimed: Claimed) -> None:
