@@ -66,3 +66,17 @@ async def test_the_default_project_comes_back_when_it_is_used(service: Service) 
     assert (await service.root.delete("/v1/projects/default")).status_code == 204
     assert (await service.root.put("/v1/queues/q")).status_code == 201
     assert (await service.root.get("/v1/projects/default")).status_code == 200
+
+
+async def test_nothing_is_made_in_a_project_that_is_gone(service: Service) -> None:
+    await service.root.put("/v1/projects/shop")
+    inside = {"Restante-Project": "shop"}
+    secret = (await service.root.post("/v1/keys", json={"name": "k", "scopes": ["admin"]}, headers=inside)).json()[
+        "secret"
+    ]
+    async with service.client(secret) as client:
+        assert (await client.get("/v1/whoami")).status_code == 200
+        await service.sql.execute("delete from project where name = 'shop'")
+        assert problem(await client.put("/v1/queues/q"))[:2] == (404, "project_not_found")
+        answer = await client.post("/v1/keys", json={"name": "k", "scopes": ["send"]})
+        assert problem(answer)[:2] == (404, "project_not_found")
