@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.app import build_api
 from service.api.docs import rendered
 from service.api.express import Express
-from service.api.operations import Performer, add_operations
+from service.api.performer import Performer, add_operations
 from service.auth.keyring import Keyring
 from service.settings import Deployment, Settings
 from service.store.store import Store

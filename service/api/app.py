@@ -79,6 +79,8 @@ def _problem(request: Request, error: Exception) -> Problem:
         return invalid_request(error.errors())
     if not isinstance(error, HTTPException):
         return problem_of(error)
+    if error.status_code == 404 and request.scope["path"].startswith("/dashboard"):
+        return UnknownPath("This version has no dashboard yet. The API is described, and can be looked at, at /docs.")
     if error.status_code == 404:
         return UnknownPath("There is nothing at this path. GET /openapi.json describes what there is.")
     if error.status_code == 405:

@@ -9,7 +9,8 @@ from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.operations import OPERATIONS, Operation, Performer
+from service.api.operations import OPERATIONS, Operation
+from service.api.performer import Performer
 
 _Key = tuple[str, str, str]
 

@@ -18,8 +18,8 @@ from service.domain.receive import receive
 from service.domain.send import send
 from service.errors import FieldError, InvalidRequest, MalformedRequest, invalid
 from service.model import Draft
-from service.store.claims import Claimed
 from service.store.identifiers import sent_at
+from service.store.lines import Claimed
 from service.store.store import Store
 
 JSON_TYPE = "application/json"

@@ -1,33 +1,22 @@
 """The hot operations: one table, from which both FastAPI and the shortcut ahead of it (`express`) are made.
 
-Whichever way a request comes, it is `perform` that answers it, so the two cannot differ in more than how they find it.
+Whichever way a request comes, it is the same `Performer` that answers it: the two cannot differ in more than how they
+find it.
 """
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import structlog
-from fastapi import FastAPI, Response
-from starlette.types import Receive, Scope, Send
 
 from service import model
 from service.api import messages, receipts
-from service.api.body import drain, is_cut_off, read_body
 from service.api.callers import PROJECT_HEADER
 from service.api.documented import problems
-from service.api.exchange import Answer, Exchange, HttpClient
-from service.api.problems import problem_of, problem_response
-from service.api.request_id import request_id
-from service.auth.keyring import Keyring
-from service.auth.scopes import require, require_queue
-from service.errors import NotFound, invalid
-from service.protocol import answer_at_once, body_at_once
+from service.api.exchange import Answer, Exchange
 from service.store.receipts import MAX_LENGTH
 from service.store.store import Store
-from service.telemetry import count_request
 
 Run = Callable[[Store, Exchange], Awaitable[Answer]]
 
@@ -54,7 +43,7 @@ class Operation:
 
 
 _SEND, _RECEIVE = model.Scope.SEND, model.Scope.RECEIVE
-_NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit."
+NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit."
 _QUEUE, _RECEIPT = "/v1/queues/{queue}", "/v1/receipts/{receipt}"
 
 OPERATIONS = (
@@ -145,100 +134,6 @@ OPERATIONS = (
 )
 
 
-class Performer:
-    """Answers hot operations on behalf of one process."""
-
-    def __init__(self, store: Store, keyring: Keyring) -> None:
-        self._store = store
-        self._keyring = keyring
-
-    async def perform(self, operation: Operation, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever comes of it."""
-        started = time.perf_counter()
-        headers = dict(scope["headers"])
-        identity = request_id(headers.get(b"request-id"))
-        try:
-            answer = await self._answer(operation, name, scope, headers, receive)
-            status, body = answer.status, answer.body
-            answer_headers = [*answer.headers, (b"request-id", identity.encode())]
-            if status != 204:
-                answer_headers.append((b"content-length", b"%d" % len(body)))
-        except Exception as error:  # noqa: BLE001 - the edge: whatever went wrong, the client gets an answer
-            with structlog.contextvars.bound_contextvars(request_id=identity):
-                problem = problem_of(error)
-            status, answer_headers, body = problem_response(problem, identity)
-        if is_cut_off(status, answer_headers) or not answer_at_once(scope, status, answer_headers, body):
-            await _send(receive, send, status, answer_headers, body)
-        count_request(operation.method, operation.path, status, time.perf_counter() - started)
-
-    async def _answer(
-        self, operation: Operation, name: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive
-    ) -> Answer:
-        authorization, project = headers.get(b"authorization"), headers.get(b"restante-project")
-        caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
-        require(caller, operation.scope)
-        if operation.on_queue:
-            if not model.is_name(name):
-                raise invalid("/path/queue", "invalid_name", _NAME_RULE)
-            require_queue(caller, name)
-        body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(scope))
-        exchange = Exchange(caller, name, headers, body, HttpClient(receive))
-        try:
-            return await operation.run(self._store, exchange)
-        except NotFound:
-            # The root key's project may have been deleted and made anew since it was looked up.
-            if not caller.is_operator:
-                raise
-            exchange.caller = await self._keyring.caller(authorization, project, fresh=True)
-            if exchange.caller.project_id == caller.project_id:
-                raise
-            return await operation.run(self._store, exchange)
-
-
-async def _send(receive: Receive, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    """Send an answer; if the request is too large, take in what still comes, so that the client gets to read it."""
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    if is_cut_off(status, headers):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        await drain(receive)
-        body = b""
-    await send({"type": "http.response.body", "body": body})
-
-
-class _Performed(Response):
-    """A response that is made as it is sent."""
-
-    def __init__(self, operation: Operation, performer: Performer) -> None:
-        super().__init__()
-        self._operation = operation
-        self._performer = performer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request."""
-        scope["counted"] = True
-        name = next(iter(scope["path_params"].values()), "")
-        await self._performer.perform(self._operation, name, scope, receive, send)
-
-
-def add_operations(app: FastAPI, performer: Performer) -> None:
-    """Declare every hot operation in FastAPI, with its whole entry in the OpenAPI document."""
-    for operation in OPERATIONS:
-        app.add_api_route(
-            operation.path,
-            _endpoint(operation, performer),
-            methods=[operation.method],
-            operation_id=operation.run.__name__,
-            name=operation.run.__name__,
-            summary=operation.summary,
-            description=operation.run.__doc__,
-            tags=["messages" if operation.on_queue else "receipts"],
-            status_code=operation.status,
-            response_class=Response,
-            responses=_responses(operation),
-            openapi_extra=_request(operation),
-        )
-
-
 def component_schemas() -> dict[str, Any]:
     """Return the JSON Schemas that the operations' entries refer to."""
     types = [kind for operation in OPERATIONS for kind in (operation.request, operation.answer) if kind is not None]
@@ -255,18 +150,11 @@ _NO_RECEIPT = {
 _FULL = {429: "The queue holds max_length messages: queue_full."}
 
 
-def _endpoint(operation: Operation, performer: Performer) -> Callable[[], Awaitable[Response]]:
-    async def endpoint() -> Response:
-        return _Performed(operation, performer)
-
-    return endpoint
-
-
 def _json(kind: type) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
 
 
-def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
+def response_entries(operation: Operation) -> dict[int | str, dict[str, Any]]:
     """Return the answer and every problem of an operation."""
     response: dict[str, Any] = {"description": operation.summary}
     if operation.answer is not None:
@@ -277,7 +165,7 @@ def _responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     return problems({**more, **full}, body=has_body) | {operation.status: response}
 
 
-def _request(operation: Operation) -> dict[str, Any]:
+def request_entry(operation: Operation) -> dict[str, Any]:
     """Return what FastAPI cannot read off an endpoint that reads its request itself."""
     noun = operation.path.partition("{")[2].partition("}")[0]
     extra: dict[str, Any] = {"security": [{"key": []}], "parameters": []}

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from service.model import Queue
-from service.store.claims import Ask, Claimed
+from service.store.lines import Ask, Claimed
 from service.store.sends import StaleQueue
 from service.store.store import Store
 

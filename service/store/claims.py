@@ -9,7 +9,7 @@ connection.
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from operator import itemgetter
@@ -23,6 +23,7 @@ from service.store.clock import DatabaseClock
 from service.store.connections import Link, settle_down
 from service.store.identifiers import Identifiers
 from service.store.lane import PATIENCE_SECONDS, Company
+from service.store.lines import Ask, Claimed, Line
 from service.store.marks import Marks, Scan
 from service.store.sends import StaleQueue
 from service.store.statements import STATEMENTS
@@ -43,72 +44,6 @@ _PROBE_SECONDS = 0.05
 _RETRY_SECONDS = 0.25
 
 by_position = itemgetter("position", "id")
-
-
-@dataclass(slots=True, frozen=True)
-class Claimed:
-    """Messages leased to one asker, in order, with the lease that they share."""
-
-    queue: Queue
-    lease: int
-    rows: list[asyncpg.Record]
-
-
-@dataclass(slots=True, eq=False)
-class Ask:
-    """One receive: what it wants, and the future that gets it. `patient`: it waits when there is nothing."""
-
-    turn: int
-    wanted: int
-    timeout: timedelta
-    patient: bool
-    answer: "asyncio.Future[Claimed | None]"
-
-
-@dataclass(slots=True, eq=False)
-class Line:
-    """Those who ask one queue, in the order in which they came."""
-
-    queue: Queue
-    asks: dict[Ask, None] = field(default_factory=dict)
-    impatient: dict[Ask, None] = field(default_factory=dict)
-    timer: asyncio.TimerHandle | None = None
-    probed_at: float = 0.0
-
-    def take(self, limit: int) -> list[Ask]:
-        """Return those at the head whose messages may be leased alike, as many as one claim serves."""
-        chosen: list[Ask] = []
-        wanted = 0
-        for ask in self.asks:
-            if wanted >= limit or (chosen and ask.timeout != chosen[0].timeout):
-                break
-            chosen.append(ask)
-            wanted += ask.wanted
-        return chosen
-
-    def enter(self, ask: Ask) -> None:
-        """Let somebody stand at the end."""
-        self.asks[ask] = None
-        if not ask.patient:
-            self.impatient[ask] = None
-
-    def leave(self, ask: Ask) -> None:
-        """Let somebody go who is served or waits no longer."""
-        self.asks.pop(ask, None)
-        self.impatient.pop(ask, None)
-
-    def dismiss(self, problem: Problem | None = None) -> None:
-        """Send everybody away."""
-        for ask in self.asks:
-            _answer_none(ask, problem)
-        self.asks.clear()
-        self.impatient.clear()
-
-    def dismiss_impatient(self, turn: int) -> None:
-        """Send those away who do not wait and had come by this turn: the look has been for them too."""
-        for ask in [ask for ask in self.impatient if ask.turn <= turn]:
-            self.leave(ask)
-            _answer_none(ask)
 
 
 @dataclass(slots=True)
@@ -408,12 +343,3 @@ def _fill(rows: list[asyncpg.Record], start: int, wanted: int) -> int:
             break
         end += 1
     return end
-
-
-def _answer_none(ask: Ask, problem: Problem | None = None) -> None:
-    if ask.answer.done():
-        return
-    if problem is None:
-        ask.answer.set_result(None)
-    else:
-        ask.answer.set_exception(problem)

@@ -9,12 +9,13 @@ from service.errors import Problem
 from service.model import Action, Draft, Queue
 from service.settings import Deployment
 from service.store import sends, settles
-from service.store.claims import Ask, Claimed, Claims
+from service.store.claims import Claims
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, create_engine
 from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
+from service.store.lines import Ask, Claimed
 from service.store.receipts import ReceiptSeal
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
