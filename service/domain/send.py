@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from service.errors import FieldError, PayloadTooLarge, Unavailable
+from service.errors import FieldError, PayloadTooLarge, QueueFull, Unavailable
 from service.model import Draft, Queue
 from service.store.sends import StaleQueue
 from service.store.store import Store
@@ -23,11 +23,16 @@ async def send(
     for draft in drafts:
         draft.id = store.identifiers.message()
     for _ in range(_TRIES):
-        _check_sizes(queue, drafts, batch=batch)
         try:
+            _check_sizes(queue, drafts, batch=batch)
             return await store.send(queue, drafts)
         except StaleQueue:
             queue = await store.directory.find(project_id, queue_name)
+        except (PayloadTooLarge, QueueFull):
+            # The limit is the one we remember: another process may have raised it, or deleted the queue.
+            refused, queue = queue, await store.directory.find(project_id, queue_name)
+            if (queue.number, queue.version) == (refused.number, refused.version):
+                raise
     raise Unavailable
 
 
