@@ -285,3 +285,93 @@ async def test_a_field_out_of_bounds_is_named_with_its_bounds(
 async def test_waits_up_to_a_minute_are_taken_decimal_ones_too(queue: Queue, wait: float) -> None:
     await queue.send()
     assert len(await queue.receive(wait=wait)) == 1
+
+
+async def test_several_pollers_get_every_message_soon_and_never_nothing_while_there_is_one(queue: Queue) -> None:
+    sent_at: dict[int, float] = {}
+    delays: list[float] = []
+
+    async def poll() -> None:
+        while len(delays) < 60:
+            for message in await queue.receive(wait=2):
+                delays.append(time.monotonic() - sent_at[message["body"]])
+                await queue.settle(message["receipt"], "delete")
+
+    pollers = [asyncio.create_task(poll()) for _ in range(3)]
+    for number in range(60):
+        sent_at[number] = time.monotonic()
+        await queue.send(number)
+        await asyncio.sleep(0.03)
+    await asyncio.gather(*pollers)
+    assert len(delays) == 60
+    assert sorted(delays)[55] < 0.3
+    assert max(delays) < 1
+
+
+async def test_a_message_that_arrives_between_two_polls_is_in_the_very_next_answer(queue: Queue) -> None:
+    for number in range(50):
+        assert await queue.receive() == []
+        await queue.send(number)
+        message = await queue.receive_one(wait=10)
+        assert message["body"] == number
+        await queue.settle(message["receipt"], "delete")
+
+
+async def test_a_lease_ends_though_the_connection_that_got_it_stays_open(queue: Queue) -> None:
+    await queue.send()
+    first = await queue.receive_one(wait=5, visibility_timeout=0.5)
+    started = time.monotonic()
+    again = await queue.receive_one(wait=5)
+    assert (again["id"], again["receive_count"]) == (first["id"], 2)
+    assert time.monotonic() - started < 1.5
+
+
+async def test_a_purge_removes_ready_leased_and_delayed_messages_and_keeps_what_is_sent_after_it(queue: Queue) -> None:
+    for number in range(8):
+        await queue.send(number)
+    leased = await queue.receive(max_messages=3)
+    for number in range(2):
+        await queue.send(number, delay=30)
+    stats = await queue.stats()
+    assert (stats["ready"], stats["leased"], stats["delayed"], stats["total"]) == (5, 3, 2, 10)
+    assert (await queue.http.post(f"{queue.path}/purge")).json()["purged"] == 10
+    await queue.send("after")
+    for message in leased:
+        assert (await queue.settle(message["receipt"], "delete")).status_code == 409
+    await queue.pass_time(60)
+    assert [message["body"] for message in await queue.receive(max_messages=100)] == ["after"]
+
+
+async def test_stats_tell_of_every_answered_call_at_once(queue: Queue) -> None:
+    async def states() -> tuple[int, int, int]:
+        stats = await queue.stats()
+        return stats["ready"], stats["leased"], stats["delayed"]
+
+    assert await states() == (0, 0, 0)
+    await queue.send()
+    await queue.send(delay=60)
+    assert await states() == (1, 0, 1)
+    receipt = (await queue.receive_one())["receipt"]
+    assert await states() == (0, 1, 1)
+    await queue.settle(receipt, "release", delay=60)
+    assert await states() == (0, 0, 2)
+    await queue.pass_time(61)
+    assert await states() == (2, 0, 0)
+    assert (await queue.stats())["oldest_ready_age"] == pytest.approx(1, abs=0.9)
+    for message in await queue.receive(max_messages=2):
+        await queue.settle(message["receipt"], "delete")
+    assert await states() == (0, 0, 0)
+    assert (await queue.stats())["oldest_ready_age"] is None
+
+
+@pytest.mark.parametrize("length", [1, 47, 48, 58, 63, 64, 80, 81, 127, 128])
+async def test_names_of_every_length_work_and_do_not_collide(queue: Queue, length: int) -> None:
+    for last in "ab":
+        name = ("x" * length)[:-1] + last
+        assert (await queue.http.put(f"/v1/queues/{name}", json={})).status_code in {200, 201}
+        assert (await queue.http.post(f"/v1/queues/{name}/messages", json={"body": last})).status_code == 201
+    for last in "ab":
+        name = ("x" * length)[:-1] + last
+        [message] = (await queue.http.post(f"/v1/queues/{name}/messages/receive")).json()["messages"]
+        assert message["body"] == last
+        assert (await queue.http.delete(f"/v1/queues/{name}")).status_code == 204
