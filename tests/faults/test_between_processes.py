@@ -17,11 +17,18 @@ _ROUNDS = 50
 
 
 @pytest.fixture
+def services(standing_services: list[Serving]) -> list[Serving]:
+    """Share the services: each test makes the queue anew."""
+    return standing_services
+
+
+@pytest.fixture
 async def pair(services: list[Serving]) -> AsyncIterator[tuple[Wire, Wire]]:
     """Give a client of each of two services on one database."""
     one, other = services
     with wires(one.url, one.key, 1) as [here], wires(other.url, other.key, 1) as [there]:
         yield here, there
+        await here.ask("DELETE", _QUEUE)
 
 
 async def done(client: Wire, method: str, path: str = "", document: Any = None) -> Any:

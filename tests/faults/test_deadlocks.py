@@ -78,7 +78,8 @@ async def test_shuffled_deletes_extends_sends_and_purges_never_deadlock(database
         acts = [crowd.delete] * 8 + [crowd.extend] * 8 + [crowd.send] * 8 + [crowd.purge] * 2
         await asyncio.gather(*(repeat(act, client) for act, client in zip(acts, clients, strict=True)))
     assert {status for _, status in crowd.statuses if status >= 300} <= {404, 409}, crowd.statuses
-    assert min(crowd.statuses["batch", 200], crowd.statuses["batch", 201], crowd.statuses["purge", 200]) > 50
+    assert min(crowd.statuses["batch", 200], crowd.statuses["batch", 201]) > 50
+    assert crowd.statuses["purge", 200] > 5
     assert set(crowd.outcomes) == {"ok", "lease_lost"}, crowd.outcomes
     sql = await asyncpg.connect(database)
     assert await sql.fetchval(_DEADLOCKS) == 0

@@ -21,7 +21,7 @@ from tests.test_embedded import on_linux
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120), on_linux]
 
-_SECONDS = 12.0
+_SECONDS = 10.0
 _READY_SECONDS = 5.0
 
 
