@@ -195,7 +195,10 @@ class Judge:
                 yield Violation("S3", f"the receipt {receipt} was given {count} times")
 
     def _two_holders(self) -> Iterator[Violation]:
-        """S4: leased again while the lease before certainly stood."""
+        """S4: leased again while the lease before certainly stood, or prolonged by less than was asked."""
+        for settled in self._history.settled:
+            if settled.lease_expires_at is not None and settled.lease_expires_at < settled.asked + settled.by:
+                yield Violation("S4", f"{settled} ends too early")
         for before, after in self._successive():
             if after.granted < self._may_end(before, after.granted):
                 yield Violation("S4", f"{after} while {before} held it")

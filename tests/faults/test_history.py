@@ -116,6 +116,10 @@ _BROKEN: dict[str, dict[str, tuple[object, ...]]] = {
             *(sent(), received(1), settled(2, "extend", status=200, by=_LEASE * 2, lease_expires_at=at(6))),
             *(received(4, count=2), settled(5, "delete", "a2")),
         ),
+        "an extend that did nothing": (
+            *(sent(), received(1), settled(2, "extend", status=200, by=_LEASE * 2, lease_expires_at=at(3))),
+            *(received(4, count=2), settled(5, "delete", "a2")),
+        ),
     },
     "S5": {
         "skipped": (sent(), received(1), received(3.5, count=3), settled(4, "delete", "a3")),
