@@ -11,6 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
+from service.store import claims
 from service.store.migrate import migrate
 from tests.clock import shiftable
 from tests.conftest import apart, created
@@ -79,12 +80,16 @@ class Queue:
 @pytest.fixture(scope="session", params=["shortcut", "fastapi", "oldest-postgres"])
 async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
     """Serve all of these tests, each on a queue of its own; the clock only ever goes ahead."""
+    # Long, so that whoever is woken in time was woken by what happened and not by the next look.
+    patch = pytest.MonkeyPatch()
+    patch.setattr(claims, "POLL_SECONDS", 30.0)
     server: str = request.getfixturevalue("system_postgres" if request.param == "oldest-postgres" else "postgres")
     with contextlib.contextmanager(created)(server) as database:
         apart(migrate(database))
         await shiftable(database)
         async with in_process(database, express=request.param != "fastapi") as service:
             yield service
+    patch.undo()
 
 
 @pytest.fixture
