@@ -90,7 +90,9 @@ class _Server(uvicorn.Server):
 async def _served(app: App) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = _Server(
-            uvicorn.Config(app, interface="asgi3", http=Protocol, ws="none", lifespan="on", log_config=None, access_log=False)
+            uvicorn.Config(
+                app, interface="asgi3", http=Protocol, ws="none", lifespan="on", log_config=None, access_log=False
+            )
         )
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
