@@ -58,7 +58,10 @@ async def _answer(store: Store, queue: Queue, ask: Ask, client: Client, seconds:
     try:
         if ask.patient and seconds > 0:
             await _first_of(ask.answer, client, seconds)
-            store.claims.leave(queue, ask)
+            if ask.answer.done() or client.has_left():
+                store.claims.leave(queue, ask)
+            else:
+                store.claims.time_over(queue, ask)
         return await ask.answer
     except asyncio.CancelledError:
         store.claims.leave(queue, ask)

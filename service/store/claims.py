@@ -137,6 +137,12 @@ class Claims:
         if not ask.answer.done():
             ask.answer.set_result(None)
 
+    def time_over(self, queue: Queue, ask: Ask) -> None:
+        """Stop waiting, but not before the database was asked once: till then nobody knows that there is nothing."""
+        line = self._lines.get(queue.id)
+        if line is None or not line.hurry(ask):
+            self.leave(queue, ask)
+
     def wake(self, queue_id: int) -> None:
         """Look at a queue's line, if anybody stands in it: something may be ready."""
         line = self._lines.get(queue_id)

@@ -39,6 +39,8 @@ class Line:
     impatient: dict[Ask, None] = field(default_factory=dict)
     timer: asyncio.TimerHandle | None = None
     probed_at: float = 0.0
+    # Who had come by this turn has been looked for.
+    looked_until: int = 0
 
     def take(self, limit: int) -> list[Ask]:
         """Return those at the head whose messages may be leased alike, as many as one claim serves."""
@@ -57,6 +59,13 @@ class Line:
         if not ask.patient:
             self.impatient[ask] = None
 
+    def hurry(self, ask: Ask) -> bool:
+        """Let somebody wait for the look that is due or under way, and no longer; False: there was one already."""
+        if ask not in self.asks or ask.turn <= self.looked_until:
+            return False
+        self.impatient[ask] = None
+        return True
+
     def leave(self, ask: Ask) -> None:
         """Let somebody go who is served or waits no longer."""
         self.asks.pop(ask, None)
@@ -71,6 +80,7 @@ class Line:
 
     def dismiss_impatient(self, turn: int) -> None:
         """Send those away who do not wait and had come by this turn: the look has been for them too."""
+        self.looked_until = turn
         for ask in [ask for ask in self.impatient if ask.turn <= turn]:
             self.leave(ask)
             answer_none(ask)

@@ -30,6 +30,7 @@ _REQUESTS: dict[str, tuple[str, str, Any]] = {
     "raw": ("POST", "/v1/queues/q/raw", "asked while away"),
     "bounded send": ("POST", "/v1/queues/bounded/messages", {"body": "asked while away"}),
     "receive": ("POST", "/v1/queues/empty/messages/receive", None),
+    "receive and wait a little": ("POST", "/v1/queues/empty/messages/receive", {"wait": 0.3}),
     "receive and wait": ("POST", "/v1/queues/empty/messages/receive", {"wait": 8}),
     "receive from another queue": ("POST", "/v1/queues/bounded/messages/receive", {"wait": 8}),
     "put queue": ("PUT", "/v1/queues/q", {"labels": {"a": "b"}}),
