@@ -22,7 +22,7 @@ from service.model import MAX_ANSWER_BYTES, Queue
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, settle_down
 from service.store.identifiers import Identifiers
-from service.store.lane import PATIENCE_SECONDS, Company
+from service.store.lane import PATIENCE_SECONDS
 from service.store.lines import Ask, Claimed, Line
 from service.store.marks import Marks, Scan
 from service.store.sends import StaleQueue
@@ -78,7 +78,6 @@ class Claims:
         self._task: asyncio.Task[None] | None = None
         self._draining = False
         self._turn = 0
-        self._planned = 0
         self._loop: asyncio.AbstractEventLoop
         self._batch_size = LANE_BATCH.labels(lane="claim")
         # How many receives wait here.
@@ -191,18 +190,14 @@ class Claims:
             del self._lines[line.queue.id]
 
     async def _work(self) -> None:
-        company = Company(lambda: self._turn - self._planned)
         while True:
             if not self._due:
                 self._wake = self._loop.create_future()
                 await self._wake
                 self._wake = None
-            await company.wait()
             looks = self._plan()
-            self._planned = self._turn
             if looks:
                 await self._serve(looks)
-            company.seen(sum(len(look.asks) for look in looks))
 
     def _plan(self) -> list[_Look]:
         """Take lines that are due, no more than one answer may carry, and those of each that are served alike."""

@@ -26,51 +26,12 @@ MAX_BYTES = 1024 * 1024
 # After a failure that took longer, whoever waited meanwhile is told as well: the next attempt may take as long again,
 # and no request waits more than six seconds for the database.
 PATIENCE_SECONDS = 1.0
-# How often the loop may turn for company, and after how many turns without any it is not waited for.
-_TURNS = 16
-_MISSES = 4
-_CENSUS = 32
-_FORGETTING = 0.95
 
 Run = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Problem]]]
 
 
 def _weightless(_item: Any) -> int:
     return 0
-
-
-class Company:
-    """Lets requests that have arrived, but were not read yet, come along with the next statement.
-
-    There is no timer: the loop turns, a few times at most, as long as that brings somebody, and until half of those
-    who lately used the lane at once are together. The other half is then read and answered while the statement runs. A
-    caller that is alone is not kept waiting.
-    """
-
-    def __init__(self, count: Callable[[], int]) -> None:
-        self._count = count
-        self._crowd = 0.0
-        self._rounds = 0
-
-    async def wait(self) -> None:
-        """Wait for company, if there was any the last time."""
-        if self._crowd <= 1:
-            return
-        self._rounds += 1
-        # Now and then everybody is waited for, to see how many there are.
-        enough = self._crowd / 2 if self._rounds % _CENSUS else self._crowd * 2
-        misses, before = 0, self._count()
-        for _ in range(_TURNS):
-            if before >= enough or misses == _MISSES:
-                return
-            await asyncio.sleep(0)
-            after = self._count()
-            misses = 0 if after > before else misses + 1
-            before = after
-
-    def seen(self, served: int) -> None:
-        """Note how many were served and how many came meanwhile."""
-        self._crowd = max(served + self._count(), self._crowd * _FORGETTING)
 
 
 class Lane(Generic[Item, Outcome]):
@@ -112,18 +73,15 @@ class Lane(Generic[Item, Outcome]):
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        company = Company(self._waiting.__len__)
         while True:
             if not self._waiting:
                 self._wake = loop.create_future()
                 await self._wake
-            await company.wait()
             batch = self._take()
             self._batch_size.observe(len(batch))
             began = loop.time()
             if not await self._serve(batch) and loop.time() - began > PATIENCE_SECONDS:
                 self._dismiss(Unavailable())
-            company.seen(len(batch))
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
         """Take what one statement may carry, at least one item; callers that have gone are left out."""
