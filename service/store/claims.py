@@ -48,9 +48,10 @@ by_position = itemgetter("position", "id")
 
 @dataclass(slots=True)
 class _Look:
-    """One line's part of a round."""
+    """One line's part of a round. `queue` is the one it was asked for; meanwhile the line's may be a newer one."""
 
     line: Line
+    queue: Queue
     asks: list[Ask]
     turn: int
     wanted: int
@@ -209,7 +210,7 @@ class Claims:
             asks = line.take(MAX_CLAIMED)
             if asks:
                 wanted = 0 if line.queue.config.paused else min(sum(ask.wanted for ask in asks), MAX_CLAIMED)
-                looks.append(_Look(line, asks, self._turn, wanted, len(asks) * MAX_ANSWER_BYTES))
+                looks.append(_Look(line, line.queue, asks, self._turn, wanted, len(asks) * MAX_ANSWER_BYTES))
                 bytes_at_most += line.queue.config.max_message_bytes
         for look in looks:
             look.budget = min(look.budget, MAX_ROUND_BYTES // len(looks))
@@ -248,7 +249,7 @@ class Claims:
         Return the lines in which somebody goes on waiting, and the time up to which they hold nothing.
         """
         at = self._loop.time()
-        numbers = [look.line.queue.number for look in looks]
+        numbers = [look.queue.number for look in looks]
         if self._marks.wants_floor(numbers, at):
             [row] = await self._link.fetch(_FLOOR)
             self._marks.set_floor(row["next_xid"], row["running"], at)
@@ -256,7 +257,7 @@ class Claims:
         rows = await self._link.fetch(
             _CLAIM,
             numbers,
-            [look.line.queue.version for look in looks],
+            [look.queue.version for look in looks],
             [self._marks.start(number, at) for number in numbers],
             [look.wanted for look in looks],
             [look.budget for look in looks],
@@ -277,7 +278,7 @@ class Claims:
 
     async def _hand_out(self, look: _Look, info: asyncpg.Record, rows: list[asyncpg.Record], lease: int) -> bool:
         """Give the rows to those who stand first; tell whether somebody goes on waiting."""
-        line, queue = look.line, look.line.queue
+        line, queue = look.line, look.queue
         if not info["current"]:
             line.dismiss(StaleQueue())
             return False
@@ -309,7 +310,7 @@ class Claims:
                 continue
             end = _fill(rows, start, ask.wanted)
             look.line.leave(ask)
-            ask.answer.set_result(Claimed(look.line.queue, lease, rows[start:end]))
+            ask.answer.set_result(Claimed(look.queue, lease, rows[start:end]))
             start = end
         return rows[start:]
 
