@@ -173,11 +173,12 @@ class Claims:
     def _arm(self, line: Line, seconds: float) -> None:
         """Look at the line after so many seconds, or earlier if that was already intended."""
         when = self._loop.time() + max(seconds, 0.0)
-        if line.timer is not None and not line.timer.cancelled() and self._loop.time() < line.timer.when() <= when:
+        if line.timer is not None and line.rings_at <= when:
             return
         if line.timer is not None:
             line.timer.cancel()
-        line.timer = self._loop.call_at(when, self._ring, line)
+        # The handle does not tell its time where there is nothing to wait for: uvloop's is another kind then.
+        line.timer, line.rings_at = self._loop.call_at(when, self._ring, line), when
 
     def _ring(self, line: Line) -> None:
         line.timer = None

@@ -37,7 +37,8 @@ class Line:
     queue: Queue
     asks: dict[Ask, None] = field(default_factory=dict)
     impatient: dict[Ask, None] = field(default_factory=dict)
-    timer: asyncio.TimerHandle | None = None
+    timer: asyncio.Handle | None = None
+    rings_at: float = 0.0
     probed_at: float = 0.0
     # Who had come by this turn has been looked for.
     looked_until: int = 0

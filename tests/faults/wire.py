@@ -61,7 +61,7 @@ class Wire:
                 self._reader, self._writer = await asyncio.open_connection(*self._address)
             self._writer.write(head.encode() + body)
             await self._writer.drain()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise NoAnswer from error
 
     async def hear(self, seconds: float = ANSWER_SECONDS) -> Answer:
@@ -79,7 +79,8 @@ class Wire:
     def half_close(self) -> None:
         """Say that nothing more will come."""
         if self._writer is not None:
-            with contextlib.suppress(OSError):
+            # uvloop's word for a connection that the far end has closed is a RuntimeError.
+            with contextlib.suppress(OSError, RuntimeError):
                 self._writer.write_eof()
 
     def reset(self) -> None:
