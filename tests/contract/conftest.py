@@ -77,9 +77,11 @@ class Queue:
         await self.sql.execute("update shifted.clock set ahead = ahead + make_interval(secs => $1)", seconds)
 
 
-@pytest.fixture(scope="session", params=["shortcut", "fastapi", "oldest-postgres"])
+# Not for the session: between async tests the loop stands still, and a connection of the service that is then about to
+# log in keeps PostgreSQL 15 from dropping any database until its time for that is over (60 s).
+@pytest.fixture(scope="module", params=["shortcut", "fastapi", "oldest-postgres"])
 async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
-    """Serve all of these tests, each on a queue of its own; the clock only ever goes ahead."""
+    """Serve a module's tests, each on a queue of its own; the clock only ever goes ahead."""
     # Long, so that whoever is woken in time was woken by what happened and not by the next look.
     patch = pytest.MonkeyPatch()
     patch.setattr(claims, "POLL_SECONDS", 30.0)
