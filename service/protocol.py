@@ -6,13 +6,14 @@ together a third of the time of a send. The shortcuts lean on what uvicorn (pinn
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 _CYCLE = "restante.cycle"
+_CLOSE = (b"connection", b"close")
 _LOOK_SECONDS = 1.0
 
 
@@ -116,13 +117,16 @@ def body_at_once(scope: Scope) -> bytes | None:
     return body
 
 
-def answer_at_once(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+def answer_at_once(scope: Scope, status: int, headers: Collection[tuple[bytes, bytes]], body: bytes) -> bool:
     """Write a whole answer to a request that came through `Protocol`; tell whether that was possible.
 
-    The headers are the caller's own, with `content-length` among them where there is a body.
+    The headers are the caller's own, with `content-length` among them where there is a body. An answer that ends its
+    connection takes the ordinary way.
     """
     connection, cycle = scope.get(_CYCLE, (None, None))
     if connection is None or not cycle.keep_alive or cycle.flow.write_paused or cycle.response_started:
+        return False
+    if _CLOSE in headers:
         return False
     if cycle.disconnected:
         return True

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from starlette.types import Receive
+from starlette.types import Receive, Send
 
 from service.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from service.model import MAX_REQUEST_BYTES
@@ -21,7 +21,7 @@ async def read_body(
     """Return the whole body of a request; `arrived` if it is known to be here already.
 
     Raises:
-        PayloadTooLarge: over the limit; as soon as that is known, so there may be more to come (see `drain`).
+        PayloadTooLarge: over the limit; as soon as that is known, so there may be more to come (see `send_answer`).
         UnsupportedMediaType: it is compressed.
         MalformedRequest: it does not arrive in time, or breaks off.
     """
@@ -52,11 +52,6 @@ def _too_large(size: int | str, limit: int, *, more: bool) -> PayloadTooLarge:
     return PayloadTooLarge(detail, headers={"Connection": "close"} if more else None)
 
 
-def is_cut_off(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Tell whether this answers a request that is too large before all of it was read: see `drain`."""
-    return status == 413 and (b"connection", b"close") in headers
-
-
 async def _read_parts(receive: Receive, limit: int) -> bytes:
     parts, size = [], 0
     async with _deadline():
@@ -84,11 +79,24 @@ async def _deadline() -> AsyncIterator[None]:
         raise MalformedRequest(detail, headers={"Connection": "close"}) from None
 
 
-async def drain(receive: Receive) -> None:
-    """Read and throw away what a refused client still sends, so that it gets round to reading the answer.
+async def send_answer(
+    receive: Receive, send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Send a whole answer.
 
-    To be called when the answer was handed over with more_body=True and `Connection: close`.
+    If it is to a request that is too large and was not read to its end, what the client still sends is taken in before
+    the connection is closed, so that it gets round to reading.
     """
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if status == 413 and (b"connection", b"close") in headers:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await _drain(receive)
+        body = b""
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _drain(receive: Receive) -> None:
+    """Read and throw away what a refused client still sends, within bounds."""
     ends, size = time.monotonic() + DRAIN_SECONDS, 0
     with suppress(TimeoutError):
         while size < DRAIN_BYTES:

@@ -6,7 +6,7 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.body import drain, is_cut_off
+from service.api.body import send_answer
 from service.api.problems import problem_of, problem_response
 from service.api.request_id import request_id
 from service.errors import Problem, invalid
@@ -53,14 +53,9 @@ class Edge:
 
 
 async def send_problem(problem: Problem, identity: str, receive: Receive, send: Send) -> int:
-    """Answer with a problem, return its status. If it is cut off, take in what the client still sends."""
+    """Answer with a problem, return its status."""
     status, headers, body = problem_response(problem, identity)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    if is_cut_off(status, headers):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        await drain(receive)
-        body = b""
-    await send({"type": "http.response.body", "body": body})
+    await send_answer(receive, send, status, headers, body)
     return status
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Response
 from starlette.types import Receive, Scope, Send
 
 from service import model
-from service.api.body import drain, is_cut_off, read_body
+from service.api.body import read_body, send_answer
 from service.api.exchange import Answer, Exchange, HttpClient
 from service.api.operations import NAME_RULE, OPERATIONS, Operation, request_entry, response_entries
 from service.api.problems import problem_of, problem_response
@@ -43,8 +43,8 @@ class Performer:
             with structlog.contextvars.bound_contextvars(request_id=identity):
                 problem = problem_of(error)
             status, answer_headers, body = problem_response(problem, identity)
-        if is_cut_off(status, answer_headers) or not answer_at_once(scope, status, answer_headers, body):
-            await _send(receive, send, status, answer_headers, body)
+        if not answer_at_once(scope, status, answer_headers, body):
+            await send_answer(receive, send, status, answer_headers, body)
         count_request(operation.method, operation.path, status, time.perf_counter() - started)
 
     async def _answer(
@@ -69,16 +69,6 @@ class Performer:
             if exchange.caller.project_id == caller.project_id:
                 raise
             return await operation.run(self._store, exchange)
-
-
-async def _send(receive: Receive, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    """Send an answer; if the request is too large, take in what still comes, so that the client gets to read it."""
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    if is_cut_off(status, headers):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        await drain(receive)
-        body = b""
-    await send({"type": "http.response.body", "body": body})
 
 
 class _Performed(Response):

@@ -6,6 +6,7 @@ import json
 import time
 from base64 import b64decode, b64encode
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -249,6 +250,21 @@ async def test_a_request_over_eight_mebibytes_is_answered_at_once_and_the_answer
         answer = await queue.http.post(f"{queue.path}/raw", content=content)
         assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
     await queue.send("the service goes on")
+
+
+async def test_a_body_that_does_not_arrive_in_time_is_answered_and_ends_its_connection(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.body.READ_SECONDS", 0.1)
+    url = urlsplit(str(queue.http.base_url))
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    head = f"POST {queue.path}/raw HTTP/1.1\r\nHost: x\r\nAuthorization: {queue.http.headers['Authorization']}\r\n"
+    writer.write(f"{head}Content-Length: 10\r\n\r\nshort".encode())
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"did not arrive" in answer
 
 
 async def test_a_compressed_body_is_refused_and_an_identical_one_is_not(queue: Queue) -> None:
