@@ -12,6 +12,7 @@ from msgspec import Struct
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
 _is_name = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z").match
 
+NOTHING = timedelta(0)
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
 MAX_VISIBILITY_TIMEOUT = timedelta(days=7)
@@ -99,7 +100,7 @@ class QueueConfig:
 
     type: str = "standard"
     visibility_timeout: timedelta = timedelta(seconds=30)
-    delay: timedelta = timedelta(0)
+    delay: timedelta = NOTHING
     retention: timedelta | None = timedelta(days=4)
     max_message_bytes: int = 262_144
     max_length: int | None = None

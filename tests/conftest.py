@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -14,6 +14,8 @@ import pytest
 
 from service import embedded
 from service.store.migrate import migrate
+from service.store.store import Store
+from tests.in_process import Service, deployment, in_process
 
 _TEMPLATE = "migrated"
 _numbers = itertools.count(1)
@@ -75,6 +77,29 @@ def system_database(system_postgres: str) -> Iterator[str]:
     for url in created(system_postgres):
         apart(migrate(url))
         yield url
+
+
+@pytest.fixture
+async def service(database: str) -> AsyncIterator[Service]:
+    """Serve in the test's own process."""
+    async with in_process(database) as service:
+        yield service
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    """Make what a process holds of the database, without its lanes."""
+    store = Store(deployment(database))
+    yield store
+    await store.engine.dispose()
+
+
+@pytest.fixture
+async def sql(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """Connect past the service."""
+    connection = await asyncpg.connect(database)
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

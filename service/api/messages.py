@@ -170,9 +170,9 @@ async def receive_messages(store: Store, exchange: Exchange) -> Answer:
     max_messages = 1 if request.max_messages is None else request.max_messages
     if not 1 <= max_messages <= model.MAX_RECEIVE:
         errors.append(_out_of_range("/max_messages", f"1 to {model.MAX_RECEIVE} messages", max_messages))
-    waits = duration(wait, "/wait", errors, timedelta(0), model.MAX_WAIT) or timedelta(0)
+    waits = duration(wait, "/wait", errors, model.NOTHING, model.MAX_WAIT) or model.NOTHING
     timeout = duration(
-        request.visibility_timeout, "/visibility_timeout", errors, timedelta(0), model.MAX_VISIBILITY_TIMEOUT
+        request.visibility_timeout, "/visibility_timeout", errors, model.NOTHING, model.MAX_VISIBILITY_TIMEOUT
     )
     if errors:
         raise InvalidRequest(errors)
@@ -272,7 +272,7 @@ def _put_headers(draft: Draft, pairs: Iterable[tuple[str, str]], pointer: str, e
 def _put_delay(draft: Draft, message: Message, pointer: str, errors: list[FieldError]) -> None:
     if message.delay is not None and message.deliver_at is not None:
         errors.append(FieldError(f"{pointer}/deliver_at", "conflict", "Give `delay` or `deliver_at`, not both."))
-    draft.delay = duration(message.delay, f"{pointer}/delay", errors, timedelta(0), model.MAX_DELAY)
+    draft.delay = duration(message.delay, f"{pointer}/delay", errors, model.NOTHING, model.MAX_DELAY)
     draft.deliver_at = message.deliver_at
     # A day more than the limit: our clock is not the database's.
     latest = datetime.now(UTC) + model.MAX_DELAY + model.DAY
@@ -296,7 +296,7 @@ def _raw_draft(body: bytes, headers: dict[bytes, bytes]) -> Draft:
         if name.startswith(b"restante-header-"):
             pairs.append((name.removeprefix(b"restante-header-").decode("latin-1"), text))
         elif name == b"restante-delay":
-            draft.delay = _header_duration(name, text, errors, timedelta(0), model.MAX_DELAY)
+            draft.delay = _header_duration(name, text, errors, model.NOTHING, model.MAX_DELAY)
         elif name == b"restante-ttl":
             draft.ttl = _header_duration(name, text, errors, model.SECOND, model.MAX_RETENTION)
         else:

@@ -178,7 +178,7 @@ def _check_fields(item: Item, action: Action, pointer: str, errors: list[FieldEr
 
 
 def _until(seconds: float | None, pointer: str, errors: list[FieldError], most: timedelta) -> timedelta:
-    return duration(seconds, pointer, errors, timedelta(0), most) or timedelta(0)
+    return duration(seconds, pointer, errors, model.NOTHING, most) or model.NOTHING
 
 
 def _error(error: str | None, pointer: str, errors: list[FieldError]) -> str | None:

@@ -6,12 +6,10 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from service.errors import Forbidden, Problem
-from service.model import Action, Caller
+from service.model import NOTHING, Action, Caller
 from service.store.receipts import receipt_not_found
 from service.store.settles import Settle
 from service.store.store import Store
-
-NOTHING = timedelta(0)
 
 
 class Order(Struct):

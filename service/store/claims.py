@@ -23,7 +23,7 @@ from service.store.clock import DatabaseClock
 from service.store.connections import Link, settle_down
 from service.store.identifiers import Identifiers
 from service.store.lane import PATIENCE_SECONDS
-from service.store.lines import Ask, Claimed, Line
+from service.store.lines import Ask, Claimed, Line, answer_none
 from service.store.marks import Marks, Scan
 from service.store.sends import StaleQueue
 from service.store.statements import STATEMENTS
@@ -134,8 +134,7 @@ class Claims:
         line = self._lines.get(queue.id)
         if line is not None:
             line.leave(ask)
-        if not ask.answer.done():
-            ask.answer.set_result(None)
+        answer_none(ask)
 
     def time_over(self, queue: Queue, ask: Ask) -> None:
         """Stop waiting, but not before the database was asked once: till then nobody knows that there is nothing."""
@@ -238,8 +237,7 @@ class Claims:
         for look in looks:
             for ask in look.asks:
                 look.line.leave(ask)
-                if not ask.answer.done():
-                    ask.answer.set_exception(problem)
+                answer_none(ask, problem)
             if look.line.asks:
                 self._arm(look.line, _RETRY_SECONDS)
         await asyncio.sleep(_RETRY_SECONDS / 10)

@@ -20,15 +20,8 @@ STATEMENT_SECONDS = 5.0
 
 # A generic plan made while a table was empty must still be the right one at a million rows. For statements that only
 # ever look things up by index, these leave the planner no other choice.
-_INDEX_ONLY = {
-    "jit": "off",
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_sort": "off",
-}
+NOT_BY_INDEX = ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "enable_sort")
+_INDEX_ONLY = {"jit": "off", "plan_cache_mode": "force_generic_plan", **dict.fromkeys(NOT_BY_INDEX, "off")}
 _BOUNDED = {
     "statement_timeout": "4500",
     "idle_in_transaction_session_timeout": "60000",

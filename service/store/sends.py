@@ -1,13 +1,13 @@
 """Storing messages: drafts of many callers in one statement."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
 from service.errors import Problem, QueueFull
-from service.model import Draft, Queue
+from service.model import NOTHING, Draft, Queue
 from service.store.connections import Link
 from service.store.statements import STATEMENTS
 from service.telemetry import MESSAGES_SENT
@@ -16,7 +16,6 @@ _SEND = STATEMENTS["messages.send"]
 _SEND_PLAIN = STATEMENTS["messages.send_plain"]
 _LOCK_LENGTH = STATEMENTS["messages.lock_length"]
 _LENGTH = STATEMENTS["messages.length"]
-NOTHING = timedelta(0)
 
 
 class StaleQueue(Problem):

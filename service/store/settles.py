@@ -10,7 +10,7 @@ import asyncpg
 from msgspec import Struct
 
 from service.errors import LeaseLost, Problem
-from service.model import Action
+from service.model import NOTHING, Action
 from service.store.connections import Link
 from service.store.receipts import receipt_not_found
 from service.store.statements import STATEMENTS
@@ -21,7 +21,6 @@ _EXTEND = STATEMENTS["receipts.extend"]
 _RELEASE = STATEMENTS["receipts.release"]
 _RECALL = STATEMENTS["receipts.recall"]
 _SETTLED = {action: MESSAGES_SETTLED.labels(action=action.name.lower()) for action in Action}
-NOTHING = timedelta(0)
 
 
 class Settle(Struct, eq=False):

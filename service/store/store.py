@@ -15,7 +15,7 @@ from service.store.connections import Link, create_engine
 from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
-from service.store.lines import Ask, Claimed
+from service.store.lines import Claimed
 from service.store.receipts import ReceiptSeal
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
@@ -112,10 +112,6 @@ class Store:
                 for row in claimed.rows
             ]
         )
-
-    def leave(self, queue: Queue, ask: Ask) -> None:
-        """Stop waiting for messages."""
-        self.claims.leave(queue, ask)
 
     def drain(self) -> None:
         """Lease nothing from here on; whoever waits is answered now."""

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import Unavailable
-from service.store.connections import AGAIN, LOST
+from service.store.connections import AGAIN, LOST, NOT_BY_INDEX
 from service.telemetry import DATABASE_ERRORS
 
 _log = structlog.get_logger()
@@ -18,10 +18,7 @@ _log = structlog.get_logger()
 # Under the five seconds in which every request is answered. The server's own limits end the statement soon after.
 DEADLINE_SECONDS = 4.7
 
-_BY_INDEX = (
-    "select set_config(name, 'off', true) from unnest("
-    "array['enable_seqscan', 'enable_bitmapscan', 'enable_hashjoin', 'enable_mergejoin', 'enable_sort']) as name"
-)
+_BY_INDEX = "select set_config(name, 'off', true) from unnest($1::text[]) as name"
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
@@ -93,4 +90,4 @@ def cause(error: DBAPIError) -> BaseException:
 
 async def by_index(connection: AsyncConnection) -> None:
     """Keep the planner from reading whole tables or sorting whole queues, whatever it believes of their size."""
-    await connection.exec_driver_sql(_BY_INDEX)
+    await connection.exec_driver_sql(_BY_INDEX, (list(NOT_BY_INDEX),))

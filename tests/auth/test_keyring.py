@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from service.errors import Forbidden, NotFound, Problem, Unauthenticated, Unavai
 from service.model import Caller, Scope
 from service.store.store import Store
 from tests.conftest import in_postgres
-from tests.in_process import ROOT_KEY, Service, deployment
+from tests.in_process import ROOT_KEY, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -32,20 +31,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self._monotonic() + self.ahead
-
-
-@pytest.fixture
-async def store(database: str) -> AsyncIterator[Store]:
-    store = Store(deployment(database))
-    yield store
-    await store.engine.dispose()
-
-
-@pytest.fixture
-async def sql(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

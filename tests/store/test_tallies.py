@@ -1,7 +1,6 @@
 """How many messages a queue holds: exact while it is short, counted in the background when it is long."""
 
 import time
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -9,27 +8,13 @@ import pytest
 from service.model import QueueStats
 from service.store.store import Store
 from service.store.tallies import Tallies
-from tests.in_process import Service, deployment, messages
+from tests.in_process import Service, messages
 
 pytestmark = pytest.mark.anyio
 
 NOW = "clock_timestamp()"
 PAST = "clock_timestamp() - interval '1 hour' + n * interval '1 ms'"
 AHEAD = "clock_timestamp() + interval '1 hour'"
-
-
-@pytest.fixture
-async def store(database: str) -> AsyncIterator[Store]:
-    store = Store(deployment(database))
-    yield store
-    await store.engine.dispose()
-
-
-@pytest.fixture
-async def sql(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
-    yield connection
-    await connection.close()
 
 
 async def counted(tallies: Tallies) -> QueueStats:

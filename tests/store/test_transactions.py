@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -12,23 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.errors import Unavailable
 from service.store.store import Store
 from service.store.transactions import transaction
-from tests.in_process import deployment
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def store(database: str) -> AsyncIterator[Store]:
-    store = Store(deployment(database))
-    yield store
-    await store.engine.dispose()
-
-
-@pytest.fixture
-async def sql(database: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database)
-    yield connection
-    await connection.close()
 
 
 def refusal(code: str) -> str:
