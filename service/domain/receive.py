@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from service.model import Queue
+from service.store.directory import queue_not_found
 from service.store.lines import Ask, Claimed
 from service.store.sends import StaleQueue
 from service.store.store import Store
@@ -39,13 +40,18 @@ async def receive(
     queue = store.directory.known(project_id, queue_name) or await store.directory.find(project_id, queue_name)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
+    waited_for: int | None = None
     while True:
         timeout = queue.config.visibility_timeout if visibility_timeout is None else visibility_timeout
         ask = store.claims.ask(queue, max_messages, timeout, patient=wait > 0)
         try:
             claimed = await _answer(store, queue, ask, client, deadline - loop.time())
         except StaleQueue:
+            waited_for = queue.id if ask.waited else waited_for
             queue = await store.directory.find(project_id, queue_name)
+            if waited_for not in (None, queue.id):
+                # Deleted, and made anew before we looked: another queue, for whoever asks from now on.
+                raise queue_not_found(queue_name) from None
             continue
         if claimed is not None and client.has_left():
             await store.give_back(claimed)

@@ -21,13 +21,17 @@ class Claimed:
 
 @dataclass(slots=True, eq=False)
 class Ask:
-    """One receive: what it wants, and the future that gets it. `patient`: it waits when there is nothing."""
+    """One receive: what it wants, and the future that gets it. `patient`: it waits when there is nothing.
+
+    `waited`: a look had found the queue as it was believed to be, and nothing in it, before the asker was sent away.
+    """
 
     turn: int
     wanted: int
     timeout: timedelta
     patient: bool
     answer: "asyncio.Future[Claimed | None]"
+    waited: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +79,7 @@ class Line:
     def dismiss(self, problem: Problem | None = None) -> None:
         """Send everybody away."""
         for ask in self.asks:
+            ask.waited = ask.turn <= self.looked_until
             answer_none(ask, problem)
         self.asks.clear()
         self.impatient.clear()

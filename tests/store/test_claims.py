@@ -25,3 +25,32 @@ async def test_a_line_that_is_told_of_several_times_that_have_come_already_looks
     await service.root.post("/v1/queues/q/messages", json={"body": 1})
     async with asyncio.timeout(5):
         assert await ask.answer is not None
+
+
+async def test_a_receive_that_waits_does_not_go_over_to_a_queue_made_anew_under_the_same_name(service: Service) -> None:
+    await service.queue("q")
+    waiting = asyncio.create_task(service.root.post("/v1/queues/q/messages/receive", json={"wait": 20}))
+    async with asyncio.timeout(5):
+        while service.app._store.claims.parked == 0:
+            await asyncio.sleep(0.01)
+    # Deleted and made anew within one moment: between two looks there is never no queue of this name.
+    await service.sql.execute("update queue set id = id / 2 + 1, number = number / 2 + 1 where name = 'q'")
+    await service.root.post("/v1/queues/q/messages", json={"body": "for others"})
+    async with asyncio.timeout(5):
+        answer = await waiting
+    assert (answer.status_code, answer.json().get("code")) == (404, "queue_not_found")
+    received = await service.root.post("/v1/queues/q/messages/receive")
+    assert [message["body"] for message in received.json()["messages"]] == ["for others"]
+
+
+async def test_a_receive_that_begins_after_a_queue_was_made_anew_gets_what_the_new_one_holds(service: Service) -> None:
+    await service.queue("q")
+    await service.root.post("/v1/queues/q/messages/receive")
+    await service.sql.execute("update queue set id = id / 2 + 1, number = number / 2 + 1 where name = 'q'")
+    waiting = asyncio.create_task(service.root.post("/v1/queues/q/messages/receive", json={"wait": 20}))
+    async with asyncio.timeout(5):
+        while service.app._store.claims.parked == 0:
+            await asyncio.sleep(0.01)
+    await service.root.post("/v1/queues/q/messages", json={"body": 1})
+    async with asyncio.timeout(5):
+        assert len((await waiting).json()["messages"]) == 1
