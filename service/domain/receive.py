@@ -37,21 +37,25 @@ async def receive(
     A client that has left by the time there is an answer gets nothing, and nothing stays leased for it.
     Raises NotFound, also when the queue is deleted meanwhile, and Unavailable.
     """
-    queue = store.directory.known(project_id, queue_name) or await store.directory.find(project_id, queue_name)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
-    waited_for: int | None = None
+    known = store.directory.known(project_id, queue_name)
+    queue = known or await store.directory.find(project_id, queue_name)
+    # The queue that was there since we asked. One that is only remembered may have been another's predecessor by then.
+    there = None if known else queue.id
     while True:
         timeout = queue.config.visibility_timeout if visibility_timeout is None else visibility_timeout
         ask = store.claims.ask(queue, max_messages, timeout, patient=wait > 0)
         try:
             claimed = await _answer(store, queue, ask, client, deadline - loop.time())
         except StaleQueue:
-            waited_for = queue.id if ask.waited else waited_for
+            if ask.waited:
+                there = queue.id
             queue = await store.directory.find(project_id, queue_name)
-            if waited_for not in (None, queue.id):
+            if there not in (None, queue.id):
                 # Deleted, and made anew before we looked: another queue, for whoever asks from now on.
                 raise queue_not_found(queue_name) from None
+            there = queue.id
             continue
         if claimed is not None and client.has_left():
             await store.give_back(claimed)

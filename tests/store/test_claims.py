@@ -31,7 +31,7 @@ async def test_a_receive_that_waits_does_not_go_over_to_a_queue_made_anew_under_
     await service.queue("q")
     waiting = asyncio.create_task(service.root.post("/v1/queues/q/messages/receive", json={"wait": 20}))
     async with asyncio.timeout(5):
-        while service.app._store.claims.parked == 0:
+        while service.app._store.claims.parked == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     # Deleted and made anew within one moment: between two looks there is never no queue of this name.
     await service.sql.execute("update queue set id = id / 2 + 1, number = number / 2 + 1 where name = 'q'")
@@ -49,7 +49,7 @@ async def test_a_receive_that_begins_after_a_queue_was_made_anew_gets_what_the_n
     await service.sql.execute("update queue set id = id / 2 + 1, number = number / 2 + 1 where name = 'q'")
     waiting = asyncio.create_task(service.root.post("/v1/queues/q/messages/receive", json={"wait": 20}))
     async with asyncio.timeout(5):
-        while service.app._store.claims.parked == 0:
+        while service.app._store.claims.parked == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await service.root.post("/v1/queues/q/messages", json={"body": 1})
     async with asyncio.timeout(5):
