@@ -21,6 +21,8 @@ MAX_RETENTION = timedelta(days=365)
 MAX_WAIT = timedelta(seconds=60)
 MAX_BATCH = 1000
 MAX_RECEIVE = 100
+MAX_RECEIVES = 1000
+MAX_DEDUPLICATION_WINDOW = DAY
 MAX_HEADERS = 64
 MAX_LABELS = 50
 MAX_ERROR_BYTES = 4096
@@ -28,6 +30,7 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 900
 NO_ID = UUID(int=0)
+LEAST_URGENT = 9
 
 
 def is_name(text: str) -> bool:
@@ -95,6 +98,15 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Where a queue's messages go that cannot be delivered: `queue` names one of the same project and type."""
+
+    queue: str
+    max_receives: int
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class QueueConfig:
     """What a queue's owner sets. The defaults are the contract's."""
 
@@ -104,6 +116,9 @@ class QueueConfig:
     retention: timedelta | None = timedelta(days=4)
     max_message_bytes: int = 262_144
     max_length: int | None = None
+    deduplication_window: timedelta = timedelta(seconds=300)
+    deduplicate_by_content: bool = False
+    dead_letter: DeadLetter | None = None
     paused: bool = False
     labels: dict[str, str] = field(default_factory=dict)
 
@@ -124,6 +139,13 @@ class Queue:
     config: QueueConfig
     created_at: datetime
     updated_at: datetime
+    # Of the messages that were ever sent to it: 9 minus the priority, the most urgent first.
+    urgencies: tuple[int, ...] = (LEAST_URGENT,)
+
+    @property
+    def is_fifo(self) -> bool:
+        """Tell whether it keeps order within groups."""
+        return self.config.type == "fifo"
 
 
 @dataclass(frozen=True, slots=True)

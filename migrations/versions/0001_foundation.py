@@ -1,10 +1,11 @@
 """Projects, keys, queues, messages and the memory of settled receipts."""
 
 import secrets
-from importlib import resources
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.scripts import run_script
 
 revision = "0001"
 down_revision = None
@@ -16,10 +17,7 @@ _TABLES = ("settlement", "message", "retired_queue", "queue", "api_key", "projec
 
 def upgrade() -> None:
     """Make the tables, and the project that a request acts in when it names none."""
-    script = resources.files(__package__ or "migrations.versions").joinpath("0001_foundation.sql").read_text("utf-8")
-    driver = op.get_bind().connection.dbapi_connection
-    assert driver is not None  # noqa: S101 - it is open
-    driver.run_async(lambda connection: connection.execute(script))
+    run_script("0001_foundation")
     _choose_compression()
     op.execute(
         sa.text(

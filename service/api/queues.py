@@ -1,7 +1,7 @@
 """Queues over HTTP."""
 
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,7 @@ from service.api.lists import ListQuery, Page, page
 from service.api.state import CursorsOf, StoreOf, TalliesOf
 from service.auth.scopes import require_queue
 from service.domain import queues
-from service.model import MAX_LABELS, NAME_PATTERN, QueueConfig
+from service.model import MAX_LABELS, MAX_RECEIVES, NAME_PATTERN, QueueConfig
 from service.store.queues import QueueFilter
 
 router = APIRouter(route_class=JsonRoute, tags=["queues"])
@@ -43,7 +43,7 @@ def _labels(labels: dict[str, str]) -> dict[str, str]:
     return labels
 
 
-Type = Annotated[Literal["standard", "fifo"], Field(description="Cannot be changed. `fifo` is not available yet.")]
+Type = Annotated[Literal["standard", "fifo"], Field(description="`fifo` keeps order within groups. Cannot be changed.")]
 VisibilityTimeout = Annotated[
     timedelta,
     Seconds(0, 604_800),
@@ -57,12 +57,31 @@ Retention = Annotated[
 ]
 MaxMessageBytes = Annotated[int, Field(ge=1, description="Most bytes of a message, body and headers together.")]
 MaxLength = Annotated[int, Field(ge=1, le=2**53 - 1, description="Most messages; one more is refused with queue_full.")]
+DeduplicationWindow = Annotated[
+    timedelta,
+    Seconds(0, 86_400),
+    Field(description="How long a deduplication id is remembered; 0: not at all."),
+]
+DeduplicateByContent = Annotated[
+    bool, Field(description="True: a hash of body and content type stands in for a missing deduplication id.")
+]
 Paused = Annotated[bool, Field(description="While true, sends are stored and receives get nothing.")]
 Labels = Annotated[
     dict[str, str],
     AfterValidator(_labels),
     Field(description="For finding and grouping: up to 50 pairs of short strings."),
 ]
+
+
+class DeadLetterFields(Fields):
+    """Where messages go that cannot be delivered."""
+
+    queue: Annotated[str, Field(pattern=NAME_PATTERN, description="A queue of the same project and type.")]
+    max_receives: Annotated[
+        int,
+        Field(ge=1, le=MAX_RECEIVES, description="When the lease of this delivery ends unsettled, the message goes."),
+    ]
+    expired: Annotated[bool, Field(description="Whether messages that outlive their retention go there too.")] = False
 
 
 class QueueFields(Fields):
@@ -74,6 +93,9 @@ class QueueFields(Fields):
     retention: Retention | None = _DEFAULTS.retention
     max_message_bytes: MaxMessageBytes = _DEFAULTS.max_message_bytes
     max_length: MaxLength | None = _DEFAULTS.max_length
+    deduplication_window: DeduplicationWindow = _DEFAULTS.deduplication_window
+    deduplicate_by_content: DeduplicateByContent = _DEFAULTS.deduplicate_by_content
+    dead_letter: DeadLetterFields | None = None
     paused: Paused = _DEFAULTS.paused
     labels: Labels = Field(default_factory=dict)
 
@@ -87,6 +109,9 @@ class QueueChanges(Fields):
     retention: Retention | None = None
     max_message_bytes: MaxMessageBytes | None = None
     max_length: MaxLength | None = None
+    deduplication_window: DeduplicationWindow | None = None
+    deduplicate_by_content: DeduplicateByContent | None = None
+    dead_letter: DeadLetterFields | None = None
     paused: Paused | None = None
     labels: Labels | None = None
 
@@ -109,6 +134,14 @@ class QueueStats(Document):
     approximate: bool
 
 
+class DeadLetter(Document):
+    """Where messages go that cannot be delivered."""
+
+    queue: str
+    max_receives: int
+    expired: bool
+
+
 class Queue(Document):
     """A queue."""
 
@@ -119,6 +152,9 @@ class Queue(Document):
     retention: Retention | None
     max_message_bytes: int
     max_length: int | None
+    deduplication_window: DeduplicationWindow
+    deduplicate_by_content: bool
+    dead_letter: DeadLetter | None
     paused: bool
     labels: dict[str, str]
     created_at: Time
@@ -154,6 +190,8 @@ class QueueQuery(ListQuery):
 def _document(queue: model.Queue, stats: model.QueueStats) -> Queue:
     counted = {name: getattr(stats, name) for name in QueueStats.model_fields}
     config = {field.name: getattr(queue.config, field.name) for field in fields(QueueConfig)}
+    if (letter := queue.config.dead_letter) is not None:
+        config["dead_letter"] = DeadLetter.model_construct(**asdict(letter))
     return Queue.model_construct(
         name=queue.name,
         **config,
@@ -161,6 +199,12 @@ def _document(queue: model.Queue, stats: model.QueueStats) -> Queue:
         updated_at=queue.updated_at,
         stats=QueueStats.model_construct(**counted),
     )
+
+
+def _config_fields(given: dict[str, Any]) -> dict[str, Any]:
+    """Return a request's fields as the model has them."""
+    letter = given.get("dead_letter")
+    return given if letter is None else given | {"dead_letter": model.DeadLetter(**dict(letter))}
 
 
 async def _answer(store: StoreOf, tallies: TalliesOf, queue: model.Queue, response: Response) -> Queue:
@@ -190,7 +234,7 @@ async def put_queue(
     """Create a queue (201), or give it the whole configuration (200). Doing it again changes nothing."""
     require_queue(caller, queue)
     check = condition(if_match, if_none_match)
-    config = QueueConfig(**dict(fields))
+    config = QueueConfig(**_config_fields(dict(fields)))
     keep_type = "type" not in fields.model_fields_set
     stored, created = await queues.put_queue(store, caller.project_id, queue, config, check, keep_type=keep_type)
     response.status_code = 201 if created else 200
@@ -214,10 +258,15 @@ async def patch_queue(
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
 ) -> Queue:
-    """Replace the fields given; null sets the default. It is for messages sent later, but for `paused`, `retention`."""
+    """Replace the fields given; null sets the default.
+
+    Messages that are there already keep what they were sent under, but for `paused`, `retention` and `dead_letter`.
+    """
     require_queue(caller, queue)
     given = {name: getattr(changes, name) for name in changes.model_fields_set}
-    wanted = {name: getattr(_DEFAULTS, name) if value is None else value for name, value in given.items()}
+    wanted = {
+        name: getattr(_DEFAULTS, name) if value is None else value for name, value in _config_fields(given).items()
+    }
     check = condition(if_match, if_none_match)
     return await _answer(
         store, tallies, await queues.patch_queue(store, caller.project_id, queue, wanted, check), response

@@ -28,6 +28,8 @@ async def put_queue(
     async def work(connection: AsyncConnection) -> tuple[Queue, bool]:
         old = await queues.find(connection, project_id, name, lock=True)
         condition(old.config if old else None)
+        config = replace(wanted, type=old.config.type) if keep_type and old else wanted
+        await _check_dead_letter(connection, project_id, name, config)
         if old is None:
             _check_available(wanted)
             new = await queues.create(connection, project_id, name, wanted)
@@ -55,6 +57,8 @@ async def patch_queue(
         old = await _locked(connection, project_id, name, condition)
         config = replace(old.config, **changes)
         _check_limits(store, config)
+        if config.dead_letter != old.config.dead_letter:
+            await _check_dead_letter(connection, project_id, name, config)
         return await _configure(connection, old, config)
 
     queue = await transaction(store.engine, work)
@@ -84,6 +88,7 @@ async def delete_queue(store: Store, project_id: int, name: str, condition: Cond
 
     async def work(connection: AsyncConnection) -> Queue:
         queue = await _locked(connection, project_id, name, condition)
+        await _check_not_named(connection, project_id, name)
         await queues.remove(connection, queue)
         return queue
 
@@ -131,6 +136,32 @@ def _check_limits(store: Store, config: QueueConfig) -> None:
 def _check_available(config: QueueConfig) -> None:
     if config.type != "standard":
         raise invalid("/type", "not_available", f"Queues of type {config.type} are not available yet; use standard.")
+
+
+async def _check_dead_letter(connection: AsyncConnection, project_id: int, name: str, config: QueueConfig) -> None:
+    """Refuse a dead-letter queue that is missing, of another type, this queue itself, or leads back to it."""
+    if config.dead_letter is None:
+        return
+    pointer, target_name = "/dead_letter/queue", config.dead_letter.queue
+    # One change of this kind at a time in a project: two of them could close a circle that neither sees.
+    await queues.lock_dead_letters(connection, project_id)
+    chain = await queues.dead_letter_chain(connection, project_id, target_name)
+    if target_name == name or name in [link.name for link in chain]:
+        detail = f"Messages would come back: {target_name!r} is, or leads to, this queue. Name another one."
+        raise invalid(pointer, "cycle", detail)
+    if not chain:
+        raise invalid(pointer, "queue_not_found", f"There is no queue {target_name!r}. Create it first.")
+    if chain[0].config.type != config.type:
+        detail = f"{target_name!r} is a {chain[0].config.type} queue, this one {config.type}. They must be alike."
+        raise invalid(pointer, "wrong_type", detail)
+
+
+async def _check_not_named(connection: AsyncConnection, project_id: int, name: str) -> None:
+    await queues.lock_dead_letters(connection, project_id)
+    others = await queues.that_dead_letter_to(connection, project_id, name)
+    if others:
+        names = ", ".join(map(repr, others))
+        raise Conflict(f"{names} name this queue as their dead-letter queue. Change their dead_letter first.")
 
 
 def _anything(_config: QueueConfig | None) -> None:

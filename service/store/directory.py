@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from service.errors import NotFound, Problem
-from service.model import Queue, QueueConfig
+from service.model import DeadLetter, Queue, QueueConfig
 from service.store.connections import Link
 from service.store.lane import Lane
 from service.store.statements import STATEMENTS
@@ -96,6 +96,11 @@ def queue_not_found(name: str) -> NotFound:
     return NotFound("queue", f"There is no queue {name!r} in this project. Create it with PUT /v1/queues/{name}.")
 
 
+def _dead_letter(row: asyncpg.Record) -> DeadLetter | None:
+    name = row["dead_letter_queue"]
+    return None if name is None else DeadLetter(name, row["max_receives"], row["dead_letter_expired"])
+
+
 def _queue(row: asyncpg.Record) -> Queue:
     """Return a row as a queue. Labels are left out: they mean nothing to messages."""
     return Queue(
@@ -111,8 +116,12 @@ def _queue(row: asyncpg.Record) -> Queue:
             retention=row["retention"],
             max_message_bytes=row["max_message_bytes"],
             max_length=row["max_length"],
+            deduplication_window=row["deduplication_window"],
+            deduplicate_by_content=row["deduplicate_by_content"],
+            dead_letter=_dead_letter(row),
             paused=row["paused"],
         ),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        urgencies=tuple(row["urgencies"]),
     )

@@ -2,21 +2,21 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
-from service.model import Queue, QueueConfig
+from service.model import DeadLetter, Queue, QueueConfig
 from service.store.identifiers import random_number
 from service.store.tables import queue, retired_queue
 
 _NOW = func.clock_timestamp()
-_CONFIG = tuple(QueueConfig.__dataclass_fields__)
+_CONFIG = tuple(name for name in QueueConfig.__dataclass_fields__ if name != "dead_letter")
 
 # What a page looks at, whatever its filters leave of it.
 PAGE_ROWS = 10_000
@@ -47,7 +47,7 @@ async def create(connection: AsyncConnection, project_id: int, name: str, config
         number=random_number(),
         created_at=_NOW,
         updated_at=_NOW,
-        **asdict(config),
+        **_columns(config),
     )
     statement = statement.on_conflict_do_nothing(index_elements=[queue.c.project_id, queue.c.name])
     try:
@@ -59,7 +59,7 @@ async def create(connection: AsyncConnection, project_id: int, name: str, config
 
 async def configure(connection: AsyncConnection, old: Queue, config: QueueConfig) -> Queue:
     """Give a locked queue this configuration."""
-    return await _change(connection, old, asdict(config))
+    return await _change(connection, old, _columns(config))
 
 
 async def renumber(connection: AsyncConnection, old: Queue) -> Queue:
@@ -77,6 +77,28 @@ async def remove(connection: AsyncConnection, old: Queue) -> None:
     """Delete a locked queue, its messages with it."""
     await retire(connection, [old.number])
     await connection.execute(delete(queue).where(queue.c.id == old.id))
+
+
+async def lock_dead_letters(connection: AsyncConnection, project_id: int) -> None:
+    """Let nobody else change which queue dead-letters to which, before this transaction ends."""
+    await connection.execute(select(func.pg_advisory_xact_lock(project_id)))
+
+
+async def dead_letter_chain(connection: AsyncConnection, project_id: int, name: str) -> list[Queue]:
+    """Return the queue of this name, its dead-letter queue, that one's, and so on."""
+    chain: list[Queue] = []
+    following: str | None = name
+    while following is not None and (found := await find(connection, project_id, following)) is not None:
+        chain.append(found)
+        letter = found.config.dead_letter
+        following = letter.queue if letter else None
+    return chain
+
+
+async def that_dead_letter_to(connection: AsyncConnection, project_id: int, name: str) -> list[str]:
+    """Return the names of some queues whose dead-letter queue is this one."""
+    named = and_(queue.c.project_id == project_id, queue.c.dead_letter_queue == name)
+    return list((await connection.execute(select(queue.c.name).where(named).order_by(queue.c.name).limit(5))).scalars())
 
 
 async def retire(connection: AsyncConnection, numbers: Sequence[int]) -> None:
@@ -120,6 +142,24 @@ def _fits(columns: Any, wanted: QueueFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def _columns(config: QueueConfig) -> dict[str, Any]:
+    """Return a configuration as columns."""
+    columns = {name: getattr(config, name) for name in _CONFIG}
+    letter = config.dead_letter
+    return columns | {
+        "dead_letter_queue": letter and letter.queue,
+        "max_receives": letter and letter.max_receives,
+        "dead_letter_expired": letter is not None and letter.expired,
+    }
+
+
+def _dead_letter(row: Any) -> DeadLetter | None:
+    """Return where a queue's row says that dead letters go."""
+    if row.dead_letter_queue is None:
+        return None
+    return DeadLetter(row.dead_letter_queue, row.max_receives, row.dead_letter_expired)
+
+
 def _queue(row: Row[*tuple[Any, ...]]) -> Queue:
     return Queue(
         id=row.id,
@@ -127,7 +167,8 @@ def _queue(row: Row[*tuple[Any, ...]]) -> Queue:
         name=row.name,
         number=row.number,
         version=row.version,
-        config=QueueConfig(**{field: getattr(row, field) for field in _CONFIG}),
+        config=QueueConfig(**{field: getattr(row, field) for field in _CONFIG}, dead_letter=_dead_letter(row)),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        urgencies=tuple(row.urgencies),
     )

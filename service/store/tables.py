@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Integer,
     Interval,
     LargeBinary,
@@ -65,6 +66,13 @@ queue = Table(
     Column("labels", JSONB, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
+    Column("deduplication_window", Interval, nullable=False),
+    Column("deduplicate_by_content", Boolean, nullable=False),
+    Column("dead_letter_queue", Text(collation="C")),
+    Column("max_receives", Integer),
+    Column("dead_letter_expired", Boolean, nullable=False),
+    Column("urgencies", ARRAY(SmallInteger), nullable=False),
+    ForeignKeyConstraint(("project_id", "dead_letter_queue"), ("queue.project_id", "queue.name")),
 )
 
 retired_queue = Table(
@@ -95,4 +103,18 @@ message = Table(
     Column("traceparent", Text),
     Column("tracestate", Text),
     Column("body", LargeBinary, nullable=False),
+    Column("seq", BigInteger),
+    Column("exhausted_at", _TIME),
+    Column("dead_letter", JSONB),
+    Column("moved", Boolean, nullable=False),
+)
+
+fifo_group = Table(
+    "fifo_group",
+    metadata,
+    Column("queue_number", BigInteger, primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("ready_at", _TIME, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("depth", BigInteger, nullable=False),
 )

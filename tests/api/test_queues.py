@@ -17,6 +17,9 @@ DEFAULTS = {
     "retention": 345600,
     "max_message_bytes": 262144,
     "max_length": None,
+    "deduplication_window": 300,
+    "deduplicate_by_content": False,
+    "dead_letter": None,
     "paused": False,
     "labels": {},
 }
@@ -116,7 +119,16 @@ async def test_durations_are_whole_when_whole_and_rounded_to_the_millisecond(ser
         ({"type": "lifo"}, "/type", "not_allowed"),
         ({"type": None}, "/type", "not_allowed"),
         ({"visibility_timout": 3}, "/visibility_timout", "unknown_field"),
-        ({"dead_letter": None}, "/dead_letter", "unknown_field"),
+        ({"deduplication_window": 86401}, "/deduplication_window", "out_of_range"),
+        ({"deduplicate_by_content": 1}, "/deduplicate_by_content", "wrong_type"),
+        ({"dead_letter": {"queue": "d"}}, "/dead_letter/max_receives", "missing"),
+        ({"dead_letter": {"max_receives": 3}}, "/dead_letter/queue", "missing"),
+        ({"dead_letter": {"queue": "d", "max_receives": 0}}, "/dead_letter/max_receives", "out_of_range"),
+        ({"dead_letter": {"queue": "d", "max_receives": 1001}}, "/dead_letter/max_receives", "out_of_range"),
+        ({"dead_letter": {"queue": "../d", "max_receives": 3}}, "/dead_letter/queue", "wrong_form"),
+        ({"dead_letter": {"queue": "d", "max_receives": 3, "to": "x"}}, "/dead_letter/to", "unknown_field"),
+        ({"dead_letter": {"queue": "d", "max_receives": 3}}, "/dead_letter/queue", "queue_not_found"),
+        ({"dead_letter": {"queue": "q", "max_receives": 3}}, "/dead_letter/queue", "cycle"),
         ({"name": "q"}, "/name", "unknown_field"),
         ({"a/b~c": 1}, "/a~1b~0c", "unknown_field"),
     ],
@@ -304,3 +316,50 @@ async def test_stats_tell_the_states_apart(service: Service) -> None:
     stats = (await service.root.get("/v1/queues/q")).json()["stats"]
     assert 9 <= stats.pop("oldest_ready_age") < 30
     assert stats == {"ready": 5, "delayed": 3, "leased": 3, "total": 11, "approximate": False}
+
+
+async def test_a_dead_letter_queue_is_shown_kept_by_patch_and_dropped_by_null(service: Service) -> None:
+    await service.queue("dead")
+    letter = {"queue": "dead", "max_receives": 3}
+    made = await service.root.put("/v1/queues/q", json={"dead_letter": letter})
+    assert made.json()["dead_letter"] == letter | {"expired": False}
+    kept = await service.root.patch("/v1/queues/q", json={"delay": 1})
+    assert kept.json()["dead_letter"] == letter | {"expired": False}
+    assert kept.headers["etag"] != made.headers["etag"]
+    assert (await service.root.patch("/v1/queues/q", json={"dead_letter": None})).json()["dead_letter"] is None
+
+
+async def test_a_queue_that_others_name_as_dead_letter_queue_cannot_be_deleted(service: Service) -> None:
+    await service.queue("dead")
+    await service.queue("q", dead_letter={"queue": "dead", "max_receives": 3})
+    answer = await service.root.delete("/v1/queues/dead")
+    assert problem(answer) == (409, "conflict", [])
+    assert "'q'" in answer.json()["detail"]
+    assert (await service.root.delete("/v1/queues/q")).status_code == 204
+    assert (await service.root.delete("/v1/queues/dead")).status_code == 204
+
+
+async def test_dead_letter_queues_never_make_a_cycle(service: Service) -> None:
+    await service.queue("a")
+    await service.queue("b", dead_letter={"queue": "a", "max_receives": 3})
+    await service.queue("c", dead_letter={"queue": "b", "max_receives": 3})
+    refused = {"dead_letter": {"queue": "c", "max_receives": 3}}
+    expected = (422, "invalid_request", [("/dead_letter/queue", "cycle")])
+    for name in ("a", "b", "c"):
+        assert problem(await service.root.patch(f"/v1/queues/{name}", json=refused)) == expected
+        assert problem(await service.root.put(f"/v1/queues/{name}", json=refused)) == expected
+
+
+async def test_changes_at_the_same_moment_never_close_a_cycle(service: Service) -> None:
+    for name in ("a", "b", "c"):
+        await service.queue(name)
+    for _ in range(5):
+        answers = await asyncio.gather(
+            *(
+                service.root.patch(f"/v1/queues/{name}", json={"dead_letter": {"queue": target, "max_receives": 3}})
+                for name, target in (("a", "b"), ("b", "c"), ("c", "a"))
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 422]
+        for name in ("a", "b", "c"):
+            await service.root.patch(f"/v1/queues/{name}", json={"dead_letter": None})

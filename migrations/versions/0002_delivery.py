@@ -1,0 +1,35 @@
+"""Fifo queues, dead letters, priorities."""
+
+from alembic import op
+
+from migrations.scripts import run_script
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_QUEUE_COLUMNS = (
+    "deduplication_window",
+    "deduplicate_by_content",
+    "dead_letter_queue",
+    "max_receives",
+    "dead_letter_expired",
+    "urgencies",
+)
+_MESSAGE_COLUMNS = ("seq", "exhausted_at", "dead_letter", "moved")
+
+
+def upgrade() -> None:
+    """Add what fifo queues, dead letters and priorities need."""
+    run_script("0002_delivery")
+
+
+def downgrade() -> None:
+    """Remove it; messages of fifo queues stay, as messages of standard ones."""
+    op.drop_table("fifo_group")
+    for column in _MESSAGE_COLUMNS:
+        op.drop_column("message", column)
+    op.drop_constraint("queue_dead_letter", "queue")
+    for column in _QUEUE_COLUMNS:
+        op.drop_column("queue", column)
