@@ -22,6 +22,7 @@ MAX_WAIT = timedelta(seconds=60)
 MAX_BATCH = 1000
 MAX_RECEIVE = 100
 MAX_RECEIVES = 1000
+MAX_GROUP = 128
 MAX_DEDUPLICATION_WINDOW = DAY
 MAX_HEADERS = 64
 MAX_LABELS = 50
@@ -168,7 +169,8 @@ class Draft(Struct):
     """A message that is about to be sent.
 
     `id` is given when it enters a queue. `delay` None is the queue's; `headers` is one JSON object of strings, None
-    when there are none; `content_type` None is application/json; `size` counts the octets of body and headers.
+    when there are none; `content_type` None is application/json; `size` counts the octets of body and headers;
+    `urgency` is 9 minus the priority.
     """
 
     body: bytes
@@ -181,6 +183,8 @@ class Draft(Struct):
     ttl: timedelta | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    group: str | None = None
+    urgency: int = LEAST_URGENT
     id: UUID = NO_ID
 
     @property
@@ -194,6 +198,8 @@ class Draft(Struct):
             and self.delay is None
             and self.deliver_at is None
             and self.ttl is None
+            and self.group is None
+            and self.urgency == LEAST_URGENT
         )
 
 

@@ -106,6 +106,20 @@ async def _served(app: App) -> AsyncIterator[str]:
             await serving
 
 
+async def bare_queue(sql: asyncpg.Connection, number: int) -> None:
+    """Make a queue past the service, its id and version known."""
+    await sql.execute(
+        """
+        insert into queue (
+            id, project_id, name, number, type, visibility_timeout, delay, max_message_bytes, paused, labels,
+            created_at, updated_at
+        )
+        select $1, id, 'q', $1, 'standard', '30 s', '0', 1000, false, '{}', now(), now() from project
+        """,
+        number,
+    )
+
+
 async def messages(sql: asyncpg.Connection, number: int, count: int = 1, **columns: str) -> None:
     """Store messages past the service, with SQL expressions for what is not to be as a send makes it."""
     values = {

@@ -5,7 +5,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import asyncpg
 import msgspec
@@ -62,6 +62,13 @@ class Message(Struct, forbid_unknown_fields=True):
         float | None,
         Meta(description="Seconds it is kept once it is visible, 1 to 31536000; default: the queue's retention."),
     ] = None
+    priority: Annotated[int | None, Meta(description="0 (default) to 9, the highest first; standard queues only.")] = (
+        None
+    )
+    group: Annotated[
+        str | None,
+        Meta(description="1 to 128 characters. In a fifo queue the messages of a group are in order; else shown."),
+    ] = None
 
 
 class Batch(Struct, forbid_unknown_fields=True):
@@ -95,6 +102,16 @@ class Receive(Struct, forbid_unknown_fields=True):
     ] = None
 
 
+class DeadLettered(Struct):
+    """How a message came into its dead-letter queue."""
+
+    source_queue: str
+    reason: Literal["max_receives", "expired", "rejected", "push_failed"]
+    receive_count: Annotated[int, Meta(description="How often it had been received there.")]
+    at: datetime
+    last_error: str | None
+
+
 class Received(Struct):
     """A leased message. Either `body` or `body_base64` is there; `last_error`, `traceparent`, `tracestate` if known."""
 
@@ -108,6 +125,9 @@ class Received(Struct):
     sent_at: datetime
     first_received_at: datetime
     lease_expires_at: datetime
+    dead_letter: Annotated[
+        DeadLettered | msgspec.UnsetType, Meta(description="In a dead-letter queue: where it came from, and why.")
+    ] = msgspec.UNSET
     body: Any = None
     body_base64: str | msgspec.UnsetType = msgspec.UNSET
     last_error: str | msgspec.UnsetType = msgspec.UNSET
@@ -224,6 +244,10 @@ def _draft(message: Message, pointer: str, errors: list[FieldError]) -> Draft:
         _put_delay(draft, message, pointer, errors)
     if message.ttl is not None:
         draft.ttl = duration(message.ttl, f"{pointer}/ttl", errors, model.SECOND, model.MAX_RETENTION)
+    if message.priority is not None:
+        draft.urgency = _urgency(message.priority, f"{pointer}/priority", errors)
+    if message.group is not None:
+        draft.group = _group(message.group, f"{pointer}/group", errors)
     return draft
 
 
@@ -295,17 +319,27 @@ def _raw_draft(body: bytes, headers: dict[bytes, bytes]) -> Draft:
         text = _header_text(name, value)
         if name.startswith(b"restante-header-"):
             pairs.append((name.removeprefix(b"restante-header-").decode("latin-1"), text))
-        elif name == b"restante-delay":
-            draft.delay = _header_duration(name, text, errors, model.NOTHING, model.MAX_DELAY)
-        elif name == b"restante-ttl":
-            draft.ttl = _header_duration(name, text, errors, model.SECOND, model.MAX_RETENTION)
         else:
-            errors.append(FieldError(_header_pointer(name), "unknown_field", "There is no such Restante header."))
+            _put_raw(draft, name, text, errors)
     if pairs:
         _put_headers(draft, pairs, "/header", errors)
     if errors:
         raise InvalidRequest(errors)
     return draft
+
+
+def _put_raw(draft: Draft, name: bytes, text: str, errors: list[FieldError]) -> None:
+    """Take in what one Restante header says of the message."""
+    if name == b"restante-delay":
+        draft.delay = _header_duration(name, text, errors, model.NOTHING, model.MAX_DELAY)
+    elif name == b"restante-ttl":
+        draft.ttl = _header_duration(name, text, errors, model.SECOND, model.MAX_RETENTION)
+    elif name == b"restante-group":
+        draft.group = _group(text, _header_pointer(name), errors)
+    elif name == b"restante-priority":
+        draft.urgency = _header_urgency(name, text, errors)
+    else:
+        errors.append(FieldError(_header_pointer(name), "unknown_field", "There is no such Restante header."))
 
 
 def _header_pointer(name: bytes) -> str:
@@ -327,6 +361,29 @@ def _header_duration(
         errors.append(FieldError(pointer, "wrong_type", "Must be a number of seconds such as 5 or 0.5."))
         return None
     return duration(float(text), pointer, errors, least, most)
+
+
+def _urgency(priority: int, pointer: str, errors: list[FieldError]) -> int:
+    if not 0 <= priority <= model.LEAST_URGENT:
+        errors.append(_out_of_range(pointer, "a priority of 0 to 9", priority))
+        return model.LEAST_URGENT
+    return model.LEAST_URGENT - priority
+
+
+def _header_urgency(name: bytes, text: str, errors: list[FieldError]) -> int:
+    pointer = _header_pointer(name)
+    if not (text.isascii() and text.isdigit()):
+        errors.append(FieldError(pointer, "wrong_type", "Must be a number of 0 to 9."))
+        return model.LEAST_URGENT
+    return _urgency(int(text[:9]), pointer, errors)
+
+
+def _group(group: str, pointer: str, errors: list[FieldError]) -> str:
+    if not 1 <= len(group) <= model.MAX_GROUP:
+        errors.append(_out_of_range(pointer, f"1 to {model.MAX_GROUP} characters", len(group)))
+    elif _has_control(group):
+        errors.append(FieldError(pointer, "control_character", "Control characters cannot be sent."))
+    return group
 
 
 def _trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
@@ -379,6 +436,9 @@ def _received_message(store: Store, claimed: Claimed, row: asyncpg.Record) -> by
     for field in ("last_error", "traceparent", "tracestate"):
         if (value := row[field]) is not None:
             head += f',"{field}":{_text(value)}'
+    if (letter := row["dead_letter"]) is not None:
+        # Without the blanks that the database puts in.
+        head += f',"dead_letter":{_text(msgspec.json.decode(letter))}'
     return b'%b,"headers":%b,%b}' % (head.encode(), row["headers"] or b"{}", _body(row))
 
 
@@ -390,5 +450,5 @@ def _body(row: asyncpg.Record) -> bytes:
 _JSON_TYPE_TEXT = f'"{JSON_TYPE}"'
 
 
-def _text(value: str) -> str:
+def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()

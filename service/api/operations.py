@@ -186,6 +186,8 @@ def request_entry(operation: Operation) -> dict[str, Any]:
 _RAW_HEADERS = (
     ("Restante-Delay", "Seconds until the message becomes visible; default: the queue's delay."),
     ("Restante-Ttl", "Seconds it is kept from then on; default: the queue's retention."),
+    ("Restante-Priority", "0 (default) to 9, the highest first; standard queues only."),
+    ("Restante-Group", "The group of the message, 1 to 128 characters."),
     ("Restante-Header-NAME", "The message's header NAME."),
 )
 

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from service.errors import FieldError, PayloadTooLarge, QueueFull, Unavailable
-from service.model import Draft, Queue
+from service.errors import FieldError, InvalidRequest, PayloadTooLarge, QueueFull, Unavailable
+from service.model import LEAST_URGENT, Draft, Queue
+from service.store import queues
 from service.store.sends import StaleQueue
 from service.store.store import Store
+from service.store.transactions import transaction
 
 # A queue that changes faster than we can look it up is not a queue; give up rather than spin.
 _TRIES = 5
@@ -16,8 +18,8 @@ async def send(
 ) -> list[datetime]:
     """Store the messages, all or none, give each its id, and return when each becomes visible.
 
-    `batch`: the sender gave a list, so a problem points into it. Raises NotFound, PayloadTooLarge, QueueFull,
-    Unavailable.
+    `batch`: the sender gave a list, so a problem points into it. Raises NotFound, InvalidRequest, PayloadTooLarge,
+    QueueFull, Unavailable.
     """
     queue = store.directory.known(project_id, queue_name) or await store.directory.find(project_id, queue_name)
     for draft in drafts:
@@ -25,6 +27,8 @@ async def send(
     for _ in range(_TRIES):
         try:
             _check_sizes(queue, drafts, batch=batch)
+            if any([draft.urgency != LEAST_URGENT for draft in drafts]):  # noqa: C419 - a generator takes twice the time
+                queue = await _with_priorities(store, queue, drafts, batch=batch)
             return await store.send(queue, drafts)
         except StaleQueue:
             queue = await store.directory.find(project_id, queue_name)
@@ -36,13 +40,38 @@ async def send(
     raise Unavailable
 
 
+async def _with_priorities(store: Store, queue: Queue, drafts: list[Draft], *, batch: bool) -> Queue:
+    """Return the queue as it is once claims look for messages of these priorities. Raises StaleQueue."""
+    urgencies = {draft.urgency for draft in drafts}
+    if queue.is_fifo:
+        raise InvalidRequest(
+            [
+                FieldError(
+                    f"{_pointer(position, batch=batch)}/priority",
+                    "not_allowed",
+                    "A fifo queue delivers in the order of sending. Leave the priority out, or use a standard queue.",
+                )
+                for position, draft in enumerate(drafts)
+                if draft.urgency != LEAST_URGENT
+            ]
+        )
+    if urgencies.issubset(queue.urgencies):
+        return queue
+    await transaction(store.engine, lambda connection: queues.add_urgencies(connection, queue.number, urgencies))
+    return await store.directory.find(queue.project_id, queue.name)
+
+
+def _pointer(position: int, *, batch: bool) -> str:
+    return f"/messages/{position}" if batch else ""
+
+
 def _check_sizes(queue: Queue, drafts: list[Draft], *, batch: bool) -> None:
     limit = queue.config.max_message_bytes
     if all([draft.size <= limit for draft in drafts]):  # noqa: C419 - a generator takes twice the time
         return
     errors = [
         FieldError(
-            f"/messages/{position}" if batch else "",
+            _pointer(position, batch=batch),
             "payload_too_large",
             f"The message has {draft.size} octets of body and headers; this queue takes at most {limit} "
             "(max_message_bytes).",

@@ -43,7 +43,7 @@ _SOON = timedelta(seconds=POLL_SECONDS * 1.2)
 _PROBE_SECONDS = 0.05
 _RETRY_SECONDS = 0.25
 
-by_position = itemgetter("position", "id")
+by_position = itemgetter("urgency", "position", "id")
 
 
 @dataclass(slots=True)
@@ -283,8 +283,7 @@ class Claims:
             return False
         exhausted = len(rows) < look.wanted and sum(row["size"] for row in rows) < look.budget
         if not queue.config.paused:
-            highest = rows[-1]["position"] if rows else None
-            scan = Scan(info["upto"], info["xid"], info["xmin"], info["lowest"], highest, exhausted)
+            scan = Scan(info["upto"], info["xid"], info["xmin"], info["lowest"])
             self._marks.learn(queue.number, scan, self._loop.time())
         rest = self._distribute(look, rows, lease)
         if rest:

@@ -5,8 +5,7 @@ entry in `message_ready`, and a claim from the beginning passes them all: throug
 So each process remembers a mark per queue and looks from there on. A mark that is set too high would hide a message
 for ever: one of a sender that commits late, or of a claim that is rolled back. The rule that forbids it:
 
-1.  A scan proposes a candidate: the highest position that it took (everything up to its own time, if it found no
-    more), with the number of its own transaction (xid).
+1.  A scan proposes a candidate: its own time, read before its transaction had a number, with that number (xid).
 2.  A later scan whose horizon (the oldest transaction still running in its snapshot) has reached that xid knows that
     all who were under way then have ended, and sees what they left. The mark becomes the candidate, or the lowest
     position which that scan sees, whichever is lower; rows that others have locked are seen too.
@@ -41,8 +40,6 @@ class Scan:
     xid: int
     xmin: int
     lowest: datetime | None
-    highest: datetime | None
-    exhausted: bool
 
 
 @dataclass(slots=True)
@@ -84,10 +81,8 @@ class Marks:
         if mark.candidate is not None and max(scan.xmin, self._floor) >= mark.xid:
             mark.position = mark.candidate if scan.lowest is None else min(mark.candidate, scan.lowest)
             mark.candidate = None
-        if mark.candidate is None:
-            reached = scan.upto if scan.exhausted else scan.highest
-            if reached is not None and reached > mark.position:
-                mark.candidate, mark.xid, mark.since = reached, scan.xid, at
+        if mark.candidate is None and scan.upto > mark.position:
+            mark.candidate, mark.xid, mark.since = scan.upto, scan.xid, at
 
     def wants_floor(self, numbers: list[int], at: float) -> bool:
         """Tell whether a candidate waits for a horizon that stands still."""

@@ -1,7 +1,7 @@
 """Queues in the database: their configuration, and the numbers that their messages are stored under."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.errors import NotFound
 from service.model import DeadLetter, Queue, QueueConfig
 from service.store.identifiers import random_number
+from service.store.statements import STATEMENTS
 from service.store.tables import queue, retired_queue
 
 _NOW = func.clock_timestamp()
 _CONFIG = tuple(name for name in QueueConfig.__dataclass_fields__ if name != "dead_letter")
+
+_ADD_URGENCIES = STATEMENTS["queues.add_urgencies"]
 
 # What a page looks at, whatever its filters leave of it.
 PAGE_ROWS = 10_000
@@ -71,6 +74,11 @@ async def renumber(connection: AsyncConnection, old: Queue) -> Queue:
 async def _change(connection: AsyncConnection, old: Queue, values: dict[str, Any]) -> Queue:
     statement = update(queue).where(queue.c.id == old.id).values(version=queue.c.version + 1, updated_at=_NOW, **values)
     return _queue((await connection.execute(statement.returning(queue))).one())
+
+
+async def add_urgencies(connection: AsyncConnection, number: int, urgencies: Iterable[int]) -> None:
+    """Have claims look for messages of these urgencies from now on."""
+    await connection.exec_driver_sql(_ADD_URGENCIES, (number, list(urgencies)))
 
 
 async def remove(connection: AsyncConnection, old: Queue) -> None:

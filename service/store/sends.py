@@ -99,6 +99,8 @@ def _further_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
         draft.headers,
         draft.traceparent,
         draft.tracestate,
+        draft.group,
+        draft.urgency,
     )
 
 

@@ -25,15 +25,13 @@ _MINUTE = timedelta(minutes=1)
 _LEASE = timedelta(seconds=300)
 
 
-def _scan(minute: int, xid: int, xmin: int, lowest: int | None = None, highest: int | None = None) -> Scan:
-    """Return a scan at a minute past noon; without `highest` it found no more."""
+def _scan(minute: int, xid: int, xmin: int, lowest: int | None = None) -> Scan:
+    """Return a scan at a minute past noon."""
     return Scan(
         upto=_NOON + minute * _MINUTE,
         xid=xid,
         xmin=xmin,
         lowest=None if lowest is None else _NOON + lowest * _MINUTE,
-        highest=None if highest is None else _NOON + highest * _MINUTE,
-        exhausted=highest is None,
     )
 
 
@@ -53,14 +51,6 @@ def test_the_mark_stays_at_the_lowest_message_that_the_later_scan_sees() -> None
     marks.learn(1, _scan(5, xid=100, xmin=90), 0.1)
     marks.learn(1, _scan(6, xid=101, xmin=101, lowest=2), 0.2)
     assert marks.start(1, 0.3) == _NOON + 2 * _MINUTE
-
-
-def test_a_scan_that_left_messages_proposes_no_more_than_the_last_that_it_took() -> None:
-    marks = Marks()
-    marks.start(1, 0.0)
-    marks.learn(1, _scan(5, xid=100, xmin=90, lowest=1, highest=3), 0.1)
-    marks.learn(1, _scan(6, xid=101, xmin=101), 0.2)
-    assert marks.start(1, 0.3) == _NOON + 3 * _MINUTE
 
 
 def test_a_clock_that_was_set_back_and_a_minute_of_use_lead_back_to_the_beginning() -> None:

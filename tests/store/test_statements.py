@@ -10,7 +10,7 @@ import pytest
 from service.store.connections import Link, connect
 from service.store.statements import STATEMENTS
 from tests.conftest import created
-from tests.in_process import messages
+from tests.in_process import bare_queue, messages
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ HOT = {
     "messages.send_plain": "'{7}', '{1}', '{00000000-0000-0000-0000-000000000001}', '{x}'",
     "messages.send": (
         "'{7}', '{1}', '{00000000-0000-0000-0000-000000000001}', '{x}', '{1 s}', '{null}', '{null}', '{1}', '{true}', "
-        "'{null}', '{null}', '{null}', '{null}'"
+        "'{null}', '{null}', '{null}', '{null}', '{null}', '{9}'"
     ),
     "messages.claim": "'{7}', '{1}', '{1970-01-01}', '{10}', '{1000}', '{1 s}', 5",
     "messages.due": "'{7}', '2026-01-01', '1 s'",
@@ -56,7 +56,7 @@ async def hot_connection(request: pytest.FixtureRequest, filled_database: str) -
     sql = await asyncpg.connect(filled_database)
     try:
         if request.param == "freshly analysed":
-            await _make_queue(sql)
+            await bare_queue(sql, _NUMBER)
             await messages(sql, _NUMBER, 1000)
             await sql.execute("analyze")
         elif request.param == "a million rows":
@@ -80,19 +80,6 @@ async def test_a_hot_statement_never_reads_a_whole_table(hot_connection: asyncpg
     for node in nodes:
         if node.get("Relation Name") == "message" and "Index" in node["Node Type"]:
             assert "queue_number" in node["Index Cond"], json.dumps(node, indent=1)
-
-
-async def _make_queue(sql: asyncpg.Connection) -> None:
-    await sql.execute(
-        """
-        insert into queue (
-            id, project_id, name, number, type, visibility_timeout, delay, max_message_bytes, paused, labels,
-            created_at, updated_at
-        )
-        select $1, id, 'q', $1, 'standard', '30 s', '0', 1000, false, '{}', now(), now() from project
-        """,
-        _NUMBER,
-    )
 
 
 async def _plan(connection: asyncpg.Connection, name: str) -> AsyncIterator[dict[str, Any]]:

@@ -8,9 +8,15 @@ import pytest
 from service.model import QueueStats
 from service.store.store import Store
 from service.store.tallies import Tallies
-from tests.in_process import Service, messages
+from tests.in_process import Service, bare_queue, messages
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+async def _queue(sql: asyncpg.Connection) -> None:
+    await bare_queue(sql, 7)
+
 
 NOW = "clock_timestamp()"
 PAST = "clock_timestamp() - interval '1 hour' + n * interval '1 ms'"

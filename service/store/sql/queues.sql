@@ -9,3 +9,10 @@ join queue as q on q.project_id = a.project_id and q.name = a.name collate "C";
 
 -- name: names
 select id, name from queue where id = any($1::bigint[]);
+
+-- name: add_urgencies
+-- Sends and claims that rely on the older version look the queue up again.
+update queue
+set urgencies = array(select distinct u.urgency from unnest(queue.urgencies || $2::smallint[]) as u (urgency) order by 1),
+    version = version + 1
+where number = $1 and not urgencies @> $2::smallint[];

@@ -8,11 +8,15 @@ select number, updated_at from queue where updated_at >= $1 and retention is not
 select
     q.number, q.retention,
     (
-        select m.visible_at
-        from message as m
-        where m.queue_number = q.number and m.urgency = 9 and m.visible_at >= a.low_visible_at
-        order by m.visible_at
-        limit 1
+        select min(seen.visible_at)
+        from unnest(q.urgencies) as level (urgency)
+        cross join lateral (
+            select m.visible_at
+            from message as m
+            where m.queue_number = q.number and m.urgency = level.urgency and m.visible_at >= a.low_visible_at
+            order by m.visible_at
+            limit 1
+        ) as seen
     ) as first_visible_at,
     (
         select m.id
@@ -28,14 +32,15 @@ where q.retention is not null;
 -- name: expire_waiting
 -- Messages that nobody has touched since they became visible: visible_at is then when their retention began.
 with mine as materialized (
-    select number, retention, clock_timestamp() as now from queue where number = $1
+    select number, retention, urgencies, clock_timestamp() as now from queue where number = $1
 ), old as materialized (
     select found.ctid
     from mine
+    cross join unnest(mine.urgencies) as level (urgency)
     cross join lateral (
         select m.ctid
         from message as m
-        where m.queue_number = mine.number and m.urgency = 9
+        where m.queue_number = mine.number and m.urgency = level.urgency
             and m.visible_at >= $2 and m.visible_at <= mine.now - mine.retention
             and m.expires_at is null
         order by m.visible_at
