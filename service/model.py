@@ -32,6 +32,8 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 900
 NO_ID = UUID(int=0)
 LEAST_URGENT = 9
+# The group, in a fifo queue, of messages that name none.
+NO_GROUP = ""
 
 
 def is_name(text: str) -> bool:
@@ -220,3 +222,4 @@ class Receipt:
     queue_id: int
     message_id: UUID
     lease: int
+    fifo: bool = False

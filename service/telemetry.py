@@ -23,6 +23,9 @@ MESSAGES_SETTLED = Counter(
     "restante_messages_settled", "Receipts that were settled: delete, release, reject or extend.", ["action"]
 )
 MESSAGES_EXPIRED = Counter("restante_messages_expired", "Messages dropped because their retention or ttl was over.")
+MESSAGES_DEAD_LETTERED = Counter(
+    "restante_messages_dead_lettered", "Messages moved to a dead-letter queue.", ["reason"]
+)
 LEASES_EXPIRED = Counter("restante_lease_expired", "Leases that ended without a delete, release or reject.")
 
 PARKED_RECEIVES = Gauge("restante_parked_receives", "Receives that wait for a message.", multiprocess_mode="livesum")

@@ -15,6 +15,7 @@ _QUEUE_COLUMNS = (
     "dead_letter_queue",
     "max_receives",
     "dead_letter_expired",
+    "unmarked_after",
     "urgencies",
 )
 _MESSAGE_COLUMNS = ("seq", "exhausted_at", "dead_letter", "moved")

@@ -8,9 +8,12 @@ alter table queue
     add column max_receives integer,
     add column dead_letter_expired boolean not null default false,
     -- The urgencies that messages were ever sent with, most urgent first: a claim looks at no others.
+    -- The rules for dead letters have changed: messages behind this id are still to be gone through.
+    add column unmarked_after uuid,
     add column urgencies smallint[] not null default '{9}',
     add constraint queue_dead_letter foreign key (project_id, dead_letter_queue) references queue (project_id, name);
 create index queue_dead_letter on queue (project_id, dead_letter_queue) where dead_letter_queue is not null;
+create index queue_unmarked on queue (project_id) where unmarked_after is not null;
 
 alter table message
     -- In fifo queues: the place within its group. Counted up under the group's lock, so it is the order of the answers.

@@ -423,7 +423,7 @@ def _received(store: Store, claimed: Claimed | None) -> Iterable[bytes]:
 
 def _received_message(store: Store, claimed: Claimed, row: asyncpg.Record) -> bytes:
     queue, message_id = claimed.queue, row["id"]
-    receipt = store.receipts.seal(queue.project_id, queue.id, message_id.bytes, claimed.lease)
+    receipt = store.receipts.seal(queue, message_id.bytes, claimed.lease)
     content_type, group = row["content_type"], row["message_group"]
     head = (
         f'{{"id":"{message_id}","receipt":"{receipt}",'

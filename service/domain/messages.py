@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store import messages, queues
 from service.store.directory import queue_not_found
+from service.store.ready import Ready
 from service.store.store import Store
 from service.store.transactions import transaction
 
@@ -13,13 +14,15 @@ from service.store.transactions import transaction
 async def delete_message(store: Store, project_id: int, queue_name: str, message_id: str) -> None:
     """Remove a message that is not leased. Raises NotFound, MessageLeased."""
 
-    async def work(connection: AsyncConnection) -> None:
+    async def work(connection: AsyncConnection) -> Ready:
+        ready = Ready()
         queue = await queues.find(connection, project_id, queue_name)
         if queue is None:
             raise queue_not_found(queue_name)
-        await messages.remove(connection, queue.number, _uuid(message_id))
+        await messages.remove(connection, queue, _uuid(message_id), ready)
+        return ready
 
-    await transaction(store.engine, work)
+    store.announce_all(await transaction(store.engine, work))
 
 
 def _uuid(message_id: str) -> UUID:

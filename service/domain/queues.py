@@ -31,7 +31,6 @@ async def put_queue(
         config = replace(wanted, type=old.config.type) if keep_type and old else wanted
         await _check_dead_letter(connection, project_id, name, config)
         if old is None:
-            _check_available(wanted)
             new = await queues.create(connection, project_id, name, wanted)
             if new is not None:
                 return new, True
@@ -131,11 +130,6 @@ def _check_limits(store: Store, config: QueueConfig) -> None:
     limit = store.settings.max_message_bytes
     if config.max_message_bytes > limit:
         raise invalid("/max_message_bytes", "out_of_range", f"The operator allows at most {limit}.")
-
-
-def _check_available(config: QueueConfig) -> None:
-    if config.type != "standard":
-        raise invalid("/type", "not_available", f"Queues of type {config.type} are not available yet; use standard.")
 
 
 async def _check_dead_letter(connection: AsyncConnection, project_id: int, name: str, config: QueueConfig) -> None:

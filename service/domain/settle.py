@@ -47,7 +47,7 @@ async def _open(store: Store, caller: Caller, order: Order) -> Settle:
     if caller.queues != ("*",):
         await _check_pattern(store, caller, receipt.queue_id)
     lease = receipt.queue_id, receipt.message_id, receipt.lease
-    return Settle(*lease, order.action, order.until, order.error, order.counted)
+    return Settle(*lease, order.action, order.until, order.error, order.counted, fifo=receipt.fifo)
 
 
 async def _check_pattern(store: Store, caller: Caller, queue_id: int) -> None:

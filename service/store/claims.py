@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 
@@ -19,7 +20,8 @@ import structlog
 
 from service.errors import Problem, Unavailable
 from service.model import MAX_ANSWER_BYTES, Queue
-from service.store.clock import DatabaseClock
+from service.store import fifo
+from service.store.clock import EPOCH, DatabaseClock
 from service.store.connections import Link, settle_down
 from service.store.identifiers import Identifiers
 from service.store.lane import PATIENCE_SECONDS
@@ -33,6 +35,7 @@ _log = structlog.get_logger()
 
 _CLAIM = STATEMENTS["messages.claim"]
 _DUE = STATEMENTS["messages.due"]
+_DUE_GROUPS = STATEMENTS["fifo.due"]
 _FLOOR = STATEMENTS["messages.floor"]
 
 MAX_CLAIMED = 1000
@@ -65,12 +68,20 @@ class Claims:
     """The lines of one process and the worker that serves them."""
 
     def __init__(
-        self, link: Link, clock: DatabaseClock, identifiers: Identifiers, give_back: GiveBack, max_parked: int
+        self,
+        link: Link,
+        clock: DatabaseClock,
+        identifiers: Identifiers,
+        give_back: GiveBack,
+        *,
+        tell: Callable[[int], None],
+        max_parked: int,
     ) -> None:
         self._link = link
         self._clock = clock
         self._identifiers = identifiers
         self._give_back = give_back
+        self._tell = tell
         self._max_parked = max_parked
         self._lines: dict[int, Line] = {}
         self._due: dict[Line, None] = {}
@@ -219,10 +230,13 @@ class Claims:
     async def _serve(self, looks: list[_Look]) -> None:
         self._batch_size.observe(sum(len(look.asks) for look in looks))
         began = self._loop.time()
+        standard = [look for look in looks if not look.queue.is_fifo]
+        ordered = [look for look in looks if look.queue.is_fifo]
         try:
-            parked, upto = await self._claim(looks)
-            if parked:
-                await self._probe(parked, upto)
+            if standard:
+                await self._probe(_DUE, *await self._claim(standard))
+            if ordered:
+                await self._probe(_DUE_GROUPS, *await self._claim_groups(ordered))
         except Problem as problem:
             if self._loop.time() - began > PATIENCE_SECONDS:
                 for line in (*self._due, *(look.line for look in looks)):
@@ -247,17 +261,13 @@ class Claims:
 
         Return the lines in which somebody goes on waiting, and the time up to which they hold nothing.
         """
-        at = self._loop.time()
-        numbers = [look.queue.number for look in looks]
-        if self._marks.wants_floor(numbers, at):
-            [row] = await self._link.fetch(_FLOOR)
-            self._marks.set_floor(row["next_xid"], row["running"], at)
+        marks = await self._starts(looks)
         lease = self._identifiers.lease()
         rows = await self._link.fetch(
             _CLAIM,
-            numbers,
+            [look.queue.number for look in looks],
             [look.queue.version for look in looks],
-            [self._marks.start(number, at) for number in numbers],
+            marks,
             [look.wanted for look in looks],
             [look.budget for look in looks],
             [look.asks[0].timeout for look in looks],
@@ -271,23 +281,58 @@ class Claims:
         parked = []
         for info in islice(rows, len(looks)):
             look = looks[info["ord"] - 1]
-            if await self._hand_out(look, info, sorted(taken[info["ord"]], key=by_position), lease):
+            got = sorted(taken[info["ord"]], key=by_position)
+            exhausted = len(got) < look.wanted and sum(row["size"] for row in got) < look.budget
+            rest = self._distribute(look, got, lease) if info["current"] else []
+            if await self._finish(look, info, Claimed(look.queue, lease, rest), exhausted=exhausted):
                 parked.append(look.line)
         return parked, rows[0]["upto"]
 
-    async def _hand_out(self, look: _Look, info: asyncpg.Record, rows: list[asyncpg.Record], lease: int) -> bool:
-        """Give the rows to those who stand first; tell whether somebody goes on waiting."""
+    async def _claim_groups(self, looks: list[_Look]) -> tuple[list[Line], datetime]:
+        """Do the same in fifo queues: what comes from one group goes to one asker."""
+        marks = await self._starts(looks)
+        lease = self._identifiers.lease()
+        wanted = [_fifo_look(look, mark) for look, mark in zip(looks, marks, strict=True)]
+        await self._link.atomically(partial(fifo.claim, self._link, wanted, lease))
+        parked, upto = [], EPOCH
+        for look, found in zip(looks, wanted, strict=True):
+            info = found.seen
+            assert info is not None  # noqa: S101 - the statement answers for every queue it was asked about
+            upto = info["upto"]
+            rest: list[asyncpg.Record] = []
+            for ask, receiver in zip(look.asks, found.receivers, strict=False):
+                _count(receiver.rows)
+                if receiver.rows and not self._serve_one(look, ask, Claimed(look.queue, lease, receiver.rows)):
+                    rest += receiver.rows
+            exhausted = found.groups < found.limit and not found.left
+            if await self._finish(look, info, Claimed(look.queue, lease, rest), exhausted=exhausted):
+                parked.append(look.line)
+            if found.left:
+                # Others passed over the groups that we held and did not take.
+                self._tell(look.queue.id)
+        self._clock.observe(upto)
+        return parked, upto
+
+    async def _starts(self, looks: list[_Look]) -> list[datetime]:
+        """Return where the look at each queue begins."""
+        at = self._loop.time()
+        numbers = [look.queue.number for look in looks]
+        if self._marks.wants_floor(numbers, at):
+            [row] = await self._link.fetch(_FLOOR)
+            self._marks.set_floor(row["next_xid"], row["running"], at)
+        return [self._marks.start(number, at) for number in numbers]
+
+    async def _finish(self, look: _Look, info: asyncpg.Record, rest: Claimed, *, exhausted: bool) -> bool:
+        """Draw the conclusions of a look, give back what nobody took; tell whether somebody goes on waiting."""
         line, queue = look.line, look.queue
         if not info["current"]:
             line.dismiss(StaleQueue())
             return False
-        exhausted = len(rows) < look.wanted and sum(row["size"] for row in rows) < look.budget
         if not queue.config.paused:
             scan = Scan(info["upto"], info["xid"], info["xmin"], info["lowest"])
             self._marks.learn(queue.number, scan, self._loop.time())
-        rest = self._distribute(look, rows, lease)
-        if rest:
-            await self._give_back(Claimed(queue, lease, rest))
+        if rest.rows:
+            await self._give_back(rest)
         exhausted = exhausted or queue.config.paused
         if exhausted:
             # Those of other visibility timeouts would find nothing either.
@@ -304,15 +349,20 @@ class Claims:
         for ask in look.asks:
             if start == len(rows):
                 break
-            if ask.answer.done():
-                continue
             end = _fill(rows, start, ask.wanted)
-            look.line.leave(ask)
-            ask.answer.set_result(Claimed(look.queue, lease, rows[start:end]))
-            start = end
+            if self._serve_one(look, ask, Claimed(look.queue, lease, rows[start:end])):
+                start = end
         return rows[start:]
 
-    async def _probe(self, lines: list[Line], upto: datetime) -> None:
+    def _serve_one(self, look: _Look, ask: Ask, claimed: Claimed) -> bool:
+        """Give an asker its messages, unless it has gone."""
+        if ask.answer.done():
+            return False
+        look.line.leave(ask)
+        ask.answer.set_result(claimed)
+        return True
+
+    async def _probe(self, due: str, lines: list[Line], upto: datetime) -> None:
         """See which parked lines have a message that becomes visible soon after that time, and come back in time."""
         now = self._loop.time()
         fresh = [line for line in lines if now - line.probed_at >= _PROBE_SECONDS]
@@ -323,15 +373,23 @@ class Claims:
         for line in fresh:
             line.probed_at = now
         by_number = {line.queue.number: line for line in fresh}
-        for row in await self._link.fetch(_DUE, list(by_number), upto, _SOON):
+        for row in await self._link.fetch(due, list(by_number), upto, _SOON):
             self._arm(by_number[row["number"]], self._clock.seconds_until(row["visible_at"]))
+
+
+def _fifo_look(look: _Look, mark: datetime) -> fifo.Look:
+    """Return what to ask of a fifo queue, for as many as one answer of the database can carry a message each."""
+    most = max(1, look.budget // look.queue.config.max_message_bytes) if look.wanted else 0
+    asks = look.asks[:most]
+    share = max(1, min(MAX_ANSWER_BYTES, look.budget // max(len(asks), 1)))
+    return fifo.Look(look.queue, mark, [fifo.Receiver(ask.wanted, share, ask.timeout, []) for ask in asks])
 
 
 def _count(rows: list[asyncpg.Record]) -> None:
     if rows:
         MESSAGES_RECEIVED.inc(len(rows))
         MESSAGES_REDELIVERED.inc(sum(row["receive_count"] > 1 for row in rows))
-        LEASES_EXPIRED.inc(sum(row["current"] for row in rows))
+        LEASES_EXPIRED.inc(sum(row["lapsed"] for row in rows))
 
 
 def _fill(rows: list[asyncpg.Record], start: int, wanted: int) -> int:

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import structlog
@@ -14,6 +14,8 @@ from service.errors import Unavailable
 from service.telemetry import DATABASE_ERRORS
 
 _log = structlog.get_logger()
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 4.0
 STATEMENT_SECONDS = 5.0
@@ -91,6 +93,13 @@ async def connect(url: str, name: str, **settings: str) -> asyncpg.Connection:
     return await _opened(url, {**_BOUNDED, **settings, "application_name": name})
 
 
+class Fetches(Protocol):
+    """What runs statements: a held connection, or the driver's own one within a transaction of the pool."""
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Run one statement."""
+
+
 class Link:
     """One held connection with its prepared statements. It is opened anew when it breaks; nobody else uses it."""
 
@@ -99,6 +108,7 @@ class Link:
         self._name = name
         self._connection: asyncpg.Connection | None = None
         self._prepared: dict[str, Any] = {}
+        self._in_transaction = False
 
     async def open(self) -> None:
         """Connect, unless the connection stands."""
@@ -125,6 +135,8 @@ class Link:
         try:
             return await self._fetch(sql, arguments)
         except AGAIN:
+            if self._in_transaction:
+                raise
             DATABASE_ERRORS.labels("repeated").inc()
             self._prepared = {}
             return await self.fetch_once(sql, arguments)
@@ -138,21 +150,44 @@ class Link:
         except (*LOST, *AGAIN) as error:
             raise self._broken(error) from error
 
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """Run several statements as one transaction."""
+    async def atomically(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run several statements as one transaction; once more from the beginning when the database asks for that.
+
+        Within another one it is a part of that.
+
+        Raises:
+            Unavailable: as `fetch`.
+        """
+        if self._in_transaction:
+            return await work()
+        try:
+            return await self._atomically(work)
+        except AGAIN:
+            DATABASE_ERRORS.labels("repeated").inc()
+            self._prepared = {}
+        try:
+            return await self._atomically(work)
+        except AGAIN as error:
+            raise self._broken(error) from error
+
+    async def _atomically(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
             await self.open()
             assert self._connection is not None  # noqa: S101 - open() returns with a connection or raises
+            self._in_transaction = True
             async with self._connection.transaction():
-                yield
-        except (*LOST, *AGAIN) as error:
+                return await work()
+        except LOST as error:
             raise self._broken(error) from error
+        finally:
+            self._in_transaction = False
 
     async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         statement = self._prepared.get(sql)
         if statement is None or self._connection is None or self._connection.is_closed():
-            await self.open()
+            # What is left of a broken transaction fails; on a new connection it would be half of it.
+            if not self._in_transaction:
+                await self.open()
             assert self._connection is not None  # noqa: S101 - open() returns with a connection or raises
             statement = self._prepared[sql] = await self._connection.prepare(sql)
         return await statement.fetch(*arguments)

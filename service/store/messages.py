@@ -6,11 +6,23 @@ from sqlalchemy import and_, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import MessageLeased, NotFound
+from service.model import Queue
+from service.store import fifo
+from service.store.ready import Ready
 from service.store.tables import message
+from service.store.transactions import driver
 
 
-async def remove(connection: AsyncConnection, queue_number: int, message_id: UUID) -> None:
+async def remove(connection: AsyncConnection, queue: Queue, message_id: UUID, ready: Ready) -> None:
     """Delete a message that nobody holds. Raises NotFound, MessageLeased."""
+    link = await driver(connection)
+    groups = await fifo.lock(link, [queue.id], [message_id]) if queue.is_fifo else []
+    await _remove(connection, queue.number, message_id)
+    removed = [group for group in groups if group is not None]
+    await fifo.refresh(link, removed, removed, ready)
+
+
+async def _remove(connection: AsyncConnection, queue_number: int, message_id: UUID) -> None:
     this = and_(message.c.queue_number == queue_number, message.c.id == message_id)
     leased = and_(message.c.lease.is_not(None), message.c.visible_at > func.clock_timestamp())
     found = (await connection.execute(select(leased).where(this).with_for_update())).first()

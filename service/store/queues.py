@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
-from service.model import DeadLetter, Queue, QueueConfig
+from service.model import NO_ID, DeadLetter, Queue, QueueConfig
 from service.store.identifiers import random_number
 from service.store.statements import STATEMENTS
 from service.store.tables import queue, retired_queue
@@ -62,7 +62,10 @@ async def create(connection: AsyncConnection, project_id: int, name: str, config
 
 async def configure(connection: AsyncConnection, old: Queue, config: QueueConfig) -> Queue:
     """Give a locked queue this configuration."""
-    return await _change(connection, old, _columns(config))
+    changes = _columns(config)
+    if config.dead_letter not in (None, old.config.dead_letter):
+        changes["unmarked_after"] = NO_ID
+    return await _change(connection, old, changes)
 
 
 async def renumber(connection: AsyncConnection, old: Queue) -> Queue:

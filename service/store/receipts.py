@@ -9,11 +9,13 @@ from binascii import Error as NotBase64
 from asyncpg.pgproto.pgproto import UUID as FastUUID  # noqa: N811 - what asyncpg reads and writes without conversion
 
 from service.errors import NotFound
-from service.model import Receipt
+from service.model import Queue, Receipt
 
 _LEASE = struct.Struct(">Q16sQ")
 _PROJECT = struct.Struct(">Q")
 _MAC_BYTES = 16
+# Ids have 63 bits. Whoever settles needs not look the queue up to know its type.
+_FIFO = 1 << 63
 LENGTH = (_LEASE.size + _MAC_BYTES) * 4 // 3
 MAX_LENGTH = 200
 
@@ -24,9 +26,10 @@ class ReceiptSeal:
     def __init__(self, secret_key: bytes) -> None:
         self._key = hashlib.blake2b(secret_key, person=b"receipt", digest_size=32).digest()
 
-    def seal(self, project_id: int, queue_id: int, message_id: bytes, lease: int) -> str:
+    def seal(self, queue: Queue, message_id: bytes, lease: int) -> str:
         """Return the receipt of a lease: 64 characters of A-Z a-z 0-9 - _."""
-        payload = _LEASE.pack(queue_id, message_id, lease)
+        payload = _LEASE.pack(queue.id | _FIFO if queue.is_fifo else queue.id, message_id, lease)
+        project_id = queue.project_id
         return urlsafe_b64encode(payload + self._mac(project_id, payload)).decode()
 
     def open(self, project_id: int, receipt: str) -> Receipt:
@@ -39,7 +42,7 @@ class ReceiptSeal:
         if not hmac.compare_digest(mac, self._mac(project_id, payload)):
             raise receipt_not_found()
         queue_id, message_id, lease = _LEASE.unpack(payload)
-        return Receipt(project_id, queue_id, FastUUID(message_id), lease)
+        return Receipt(project_id, queue_id & ~_FIFO, FastUUID(message_id), lease, fifo=bool(queue_id & _FIFO))
 
     def _mac(self, project_id: int, payload: bytes) -> bytes:
         return hashlib.blake2b(_PROJECT.pack(project_id) + payload, key=self._key, digest_size=_MAC_BYTES).digest()

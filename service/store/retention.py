@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.store.clock import EPOCH, MICROSECOND
 from service.store.identifiers import sent_at
+from service.store.moves import Departure, move_free
+from service.store.ready import Ready
 from service.store.statements import STATEMENTS
-from service.store.transactions import by_index, transaction
+from service.store.transactions import by_index, driver, transaction
 
 BATCH = 1000
 
@@ -20,6 +21,7 @@ _QUEUES = STATEMENTS["retention.queues"]
 _LOOK = STATEMENTS["retention.look"]
 _WAITING = STATEMENTS["retention.expire_waiting"]
 _RETURNED = STATEMENTS["retention.expire_returned"]
+_MOVED = STATEMENTS["retention.expire_moved"]
 _KEPT = STATEMENTS["retention.kept"]
 _OWN = STATEMENTS["retention.expire_own"]
 
@@ -56,6 +58,7 @@ class Seen:
     retention: timedelta
     waiting_due: datetime
     returned_due: datetime
+    moved_due: datetime
 
 
 async def queues(engine: AsyncEngine, since: datetime) -> list[tuple[int, datetime]]:
@@ -78,21 +81,22 @@ def _seen(row: Any) -> Seen:
         row.retention,
         waiting_due=row.first_visible_at + row.retention if row.first_visible_at else NEVER,
         returned_due=sent + row.retention if sent else NEVER,
+        moved_due=row.first_moved_at + row.retention if row.first_moved_at else NEVER,
     )
 
 
-async def expire_waiting(engine: AsyncEngine, watch: Watch, retention: timedelta, now: datetime) -> int:
-    """Delete a batch of the expired messages that nobody has touched; 0: that was all, the watch has moved on."""
-    removed = await _delete(engine, _WAITING, (watch.number, watch.low_visible_at, BATCH))
+async def expire_waiting(engine: AsyncEngine, watch: Watch, retention: timedelta, now: datetime, ready: Ready) -> int:
+    """Remove a batch of the expired messages that nobody has touched; 0: that was all, the watch has moved on."""
+    removed = await _expire(engine, _WAITING, (watch.number, watch.low_visible_at, BATCH), ready)
     if not removed:
         watch.low_visible_at = max(watch.low_visible_at, now - retention - SLACK)
     return removed
 
 
-async def expire_returned(engine: AsyncEngine, watch: Watch, retention: timedelta, now: datetime) -> int:
-    """Delete a batch of the expired messages that consumers gave back; 0: that was all, the watch has moved on."""
+async def expire_returned(engine: AsyncEngine, watch: Watch, retention: timedelta, now: datetime, ready: Ready) -> int:
+    """Remove a batch of the expired messages that consumers gave back; 0: that was all, the watch has moved on."""
     before = first_id(now - retention)
-    removed = await _delete(engine, _RETURNED, (watch.number, watch.kept_id, before, BATCH))
+    removed = await _expire(engine, _RETURNED, (watch.number, watch.kept_id, before, BATCH), ready)
     if not removed:
         kept = await _run(engine, _KEPT, (watch.number, watch.kept_id, before))
         watch.passed_id = watch.kept_id = max(watch.passed_id, first_id(now - retention - SLACK))
@@ -102,9 +106,14 @@ async def expire_returned(engine: AsyncEngine, watch: Watch, retention: timedelt
     return removed
 
 
-async def expire_own(engine: AsyncEngine) -> int:
-    """Delete one batch of messages whose own ttl is over, of whatever queues."""
-    return await _delete(engine, _OWN, (BATCH,))
+async def expire_moved(engine: AsyncEngine, watch: Watch, _retention: timedelta, _now: datetime, ready: Ready) -> int:
+    """Remove a batch of the expired messages that came from another queue; 0: that was all."""
+    return await _expire(engine, _MOVED, (watch.number, BATCH), ready)
+
+
+async def expire_own(engine: AsyncEngine, ready: Ready) -> int:
+    """Remove one batch of messages whose own ttl is over, of whatever queues."""
+    return await _expire(engine, _OWN, (BATCH,), ready)
 
 
 def first_id(at: datetime) -> UUID:
@@ -120,10 +129,15 @@ async def _run(engine: AsyncEngine, sql: str, arguments: tuple[Any, ...]) -> lis
     return await transaction(engine, work)
 
 
-async def _delete(engine: AsyncEngine, sql: str, arguments: tuple[Any, ...]) -> int:
+async def _expire(engine: AsyncEngine, sql: str, arguments: tuple[Any, ...], ready: Ready) -> int:
+    """Drop what a statement finds, or move it to the dead-letter queue; return how much was found."""
+
     async def work(connection: AsyncConnection) -> int:
         await by_index(connection)
-        result: CursorResult[Any] = await connection.exec_driver_sql(sql, arguments)
-        return result.rowcount
+        link = await driver(connection)
+        expired = [Departure(row["number"], row["id"], "expired") for row in await link.fetch(sql, *arguments)]
+        if expired:
+            await move_free(link, expired, ready)
+        return len(expired)
 
     return await transaction(engine, work)

@@ -2,18 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
 from service.errors import Problem, QueueFull
-from service.model import NOTHING, Draft, Queue
+from service.model import NO_GROUP, NOTHING, Draft, Queue
 from service.store.connections import Link
 from service.store.statements import STATEMENTS
 from service.telemetry import MESSAGES_SENT
 
 _SEND = STATEMENTS["messages.send"]
 _SEND_PLAIN = STATEMENTS["messages.send_plain"]
+_SEND_FIFO = STATEMENTS["fifo.send"]
 _LOCK_LENGTH = STATEMENTS["messages.lock_length"]
 _LENGTH = STATEMENTS["messages.length"]
 
@@ -38,11 +40,25 @@ StoreParcels = Callable[[Link, Sequence[Parcel]], Awaitable[list[VisibleAt | Pro
 
 async def store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
     """Store the parcels; each answers when its messages become visible, or `StaleQueue`."""
+    fifo = [parcel for parcel in parcels if parcel.queue.is_fifo]
+    if not fifo:
+        return await _store(link, parcels)
+    if len(fifo) == len(parcels):
+        return await _store(link, parcels, fifo=True)
+    # In the order given within each kind; between queues there is none.
+    standard = [parcel for parcel in parcels if not parcel.queue.is_fifo]
+    kinds = iter(await _store(link, standard)), iter(await _store(link, fifo, fifo=True))
+    return [next(kinds[parcel.queue.is_fifo]) for parcel in parcels]
+
+
+async def _store(link: Link, parcels: Sequence[Parcel], *, fifo: bool = False) -> list[VisibleAt | Problem]:
     pairs = [(parcel.queue, draft) for parcel in parcels for draft in parcel.drafts]
-    if all(draft.is_plain for _, draft in pairs):
+    if fifo:
+        statement, columns = _SEND_FIFO, [_fifo_columns(*pair) for pair in pairs]
+    elif all(draft.is_plain for _, draft in pairs):
         statement, columns = _SEND_PLAIN, [_plain_columns(*pair) for pair in pairs]
     else:
-        statement, columns = _SEND, [_plain_columns(*pair) + _further_columns(*pair) for pair in pairs]
+        statement, columns = _SEND, [_standard_columns(*pair) for pair in pairs]
     [row] = await link.fetch(statement, *map(list, zip(*columns, strict=True)))
     now, stored = row["now"], row["stored"]
     MESSAGES_SENT.inc(sum(len(parcel.drafts) for parcel in parcels if parcel.queue.number in stored))
@@ -56,21 +72,21 @@ async def store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Probl
 
 async def store_bounded(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
     """Store into queues that set max_length, one parcel after the other."""
-    return [await _store_within(link, parcel, parcel.queue.config.max_length or 0) for parcel in parcels]
+    return [await link.atomically(partial(_store_within, link, parcel)) for parcel in parcels]
 
 
-async def _store_within(link: Link, parcel: Parcel, limit: int) -> VisibleAt | Problem:
+async def _store_within(link: Link, parcel: Parcel) -> VisibleAt | Problem:
     """Store if the queue has room: one sender at a time, so that no other changes the count."""
-    async with link.transaction():
-        await link.fetch(_LOCK_LENGTH, parcel.queue.number)
-        [counted] = await link.fetch(_LENGTH, parcel.queue.number, limit + 1)
-        if counted["length"] + len(parcel.drafts) > limit:
-            return QueueFull(
-                f"The queue {parcel.queue.name!r} holds {counted['length']} of at most {limit} messages (max_length). "
-                "Send again when consumers have made room."
-            )
-        [outcome] = await store(link, [parcel])
-        return outcome
+    limit = parcel.queue.config.max_length or 0
+    await link.fetch(_LOCK_LENGTH, parcel.queue.number)
+    [counted] = await link.fetch(_LENGTH, parcel.queue.number, limit + 1)
+    if counted["length"] + len(parcel.drafts) > limit:
+        return QueueFull(
+            f"The queue {parcel.queue.name!r} holds {counted['length']} of at most {limit} messages (max_length). "
+            "Send again when consumers have made room."
+        )
+    [outcome] = await store(link, [parcel])
+    return outcome
 
 
 def _visible_at(queue: Queue, draft: Draft, now: datetime) -> datetime:
@@ -87,7 +103,7 @@ def _plain_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
 
 
 def _further_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
-    """Return the parameters that `messages.send` has besides."""
+    """Return the parameters that `messages.send` and `fifo.send` have besides, but for the group and what follows."""
     delay = draft.delay if draft.delay is not None else queue.config.delay
     return (
         delay if draft.deliver_at is None else NOTHING,
@@ -99,9 +115,15 @@ def _further_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
         draft.headers,
         draft.traceparent,
         draft.tracestate,
-        draft.group,
-        draft.urgency,
     )
+
+
+def _standard_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
+    return *_plain_columns(queue, draft), *_further_columns(queue, draft), draft.group, draft.urgency
+
+
+def _fifo_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
+    return *_plain_columns(queue, draft), *_further_columns(queue, draft), draft.group or NO_GROUP
 
 
 def weigh(parcel: Parcel) -> int:

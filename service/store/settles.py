@@ -1,8 +1,9 @@
 """Ending and prolonging leases: many receipts in one statement a verb."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from uuid import UUID
 
@@ -11,7 +12,10 @@ from msgspec import Struct
 
 from service.errors import LeaseLost, Problem
 from service.model import NOTHING, Action
+from service.store import fifo
 from service.store.connections import Link
+from service.store.moves import Departure, move
+from service.store.ready import Ready
 from service.store.receipts import receipt_not_found
 from service.store.statements import STATEMENTS
 from service.telemetry import MESSAGES_SETTLED
@@ -19,6 +23,8 @@ from service.telemetry import MESSAGES_SETTLED
 _DELETE = STATEMENTS["receipts.delete"]
 _EXTEND = STATEMENTS["receipts.extend"]
 _RELEASE = STATEMENTS["receipts.release"]
+_HOLD = STATEMENTS["receipts.hold"]
+_REMEMBER = STATEMENTS["receipts.remember"]
 _RECALL = STATEMENTS["receipts.recall"]
 _SETTLED = {action: MESSAGES_SETTLED.labels(action=action.name.lower()) for action in Action}
 
@@ -27,7 +33,7 @@ class Settle(Struct, eq=False):
     """One thing to do with one lease; a Struct, since one is made for each message and takes a third of the time.
 
     `until` is the delay of a release or the new visibility timeout of an extend. `counted` false gives the attempt
-    back. `remember` false: nobody has the receipt, so nobody can repeat the call.
+    back. `remember` false: nobody has the receipt, so nobody can repeat the call. `fifo`: of a fifo queue.
     """
 
     queue_id: int
@@ -38,6 +44,7 @@ class Settle(Struct, eq=False):
     error: str | None = None
     counted: bool = True
     remember: bool = True
+    fifo: bool = False
 
     @property
     def target(self) -> bytes:
@@ -52,12 +59,18 @@ class Settle(Struct, eq=False):
 # When the message becomes visible again, or None for a repeat and for a message that is gone.
 Settled = datetime | None
 
+Outcomes = dict[Settle, Settled | Problem]
+
 Bundle = Sequence[Settle]
 
+Announce = Callable[[Ready], None]
 
-async def settle_bundles(link: Link, bundles: Sequence[Bundle]) -> list[list[Settled | Problem]]:
-    """Settle what each caller brings; outcomes in the order of each."""
-    outcomes = iter(await settle(link, [item for bundle in bundles for item in bundle]))
+
+async def settle_bundles(link: Link, announce: Announce, bundles: Sequence[Bundle]) -> list[list[Settled | Problem]]:
+    """Settle what each caller brings; outcomes in the order of each. Announces what others may receive now."""
+    ready = Ready()
+    outcomes = iter(await settle(link, [item for bundle in bundles for item in bundle], ready))
+    announce(ready)
     return [list(islice(outcomes, len(bundle))) for bundle in bundles]
 
 
@@ -66,9 +79,9 @@ def weigh(bundle: Bundle) -> int:
     return 1024 * len(bundle)
 
 
-async def settle(link: Link, settles: Sequence[Settle]) -> list[Settled | Problem]:
+async def settle(link: Link, settles: Sequence[Settle], ready: Ready) -> list[Settled | Problem]:
     """Do each in the order given, as far as they concern the same message; the same twice is done once."""
-    outcomes: dict[Settle, Settled | Problem] = {}
+    outcomes: Outcomes = {}
     repeats: dict[Settle, Settle] = {}
     waiting = settles
     while waiting:
@@ -80,33 +93,82 @@ async def settle(link: Link, settles: Sequence[Settle]) -> list[Settled | Proble
                 repeats[item] = first
             elif first is not item:
                 later.append(item)
-        outcomes |= await _round(link, [now[target] for target in sorted(now)])
+        outcomes |= await _round(link, [now[target] for target in sorted(now)], ready)
         waiting = later
     return [outcomes[repeats.get(item, item)] for item in settles]
 
 
-async def _round(link: Link, settles: list[Settle]) -> dict[Settle, Settled | Problem]:
+async def _round(link: Link, settles: list[Settle], ready: Ready) -> Outcomes:
     """Do one thing with each of many messages."""
-    done = await _attempt(link, settles)
-    missing = [item for item in settles if item not in done]
-    if missing:
-        # Perhaps only changed by another while we waited for its lock: a new statement sees what became of it.
-        done |= await _attempt(link, missing)
-        missing = [item for item in missing if item not in done]
-    if missing:
+    standard = [item for item in settles if not item.fifo]
+    done = await _standard(link, standard, ready) if standard else {}
+    if len(standard) < len(settles):
+        ordered = [item for item in settles if item.fifo]
+        done |= await link.atomically(partial(_ordered, link, ordered, ready))
+    if missing := [item for item in settles if item not in done]:
         done |= await _recall(link, missing)
     return done
 
 
-async def _attempt(link: Link, settles: list[Settle]) -> dict[Settle, Settled | Problem]:
+async def _standard(link: Link, settles: list[Settle], ready: Ready) -> Outcomes:
+    """Settle messages of standard queues; those whose lease is lost are missing from the answer."""
+    done = await _attempt(link, settles)
+    if leaving := _leaving(settles, done):
+        done |= await link.atomically(partial(_leave, link, leaving, ready))
+    if missing := [item for item in settles if item not in done]:
+        # Perhaps only changed by another while we waited for its lock: a new statement sees what became of it.
+        done |= await _attempt(link, missing)
+    for item, outcome in done.items():
+        if isinstance(outcome, datetime):
+            ready.add(item.queue_id, outcome)
+    return done
+
+
+async def _ordered(link: Link, settles: list[Settle], ready: Ready) -> Outcomes:
+    """Settle messages of fifo queues, in a transaction that holds their groups."""
+    groups = await fifo.lock(link, [item.queue_id for item in settles], [item.message_id for item in settles])
+    group_of = {item: group for item, group in zip(settles, groups, strict=True) if group is not None}
+    held = list(group_of)
+    done = await _attempt(link, held)
+    left = await _leave(link, leaving, ready) if (leaving := _leaving(held, done)) else {}
+    removed = [group_of[item] for item in done if item.action is Action.DELETE] + [group_of[item] for item in left]
+    await fifo.refresh(link, list(group_of.values()), removed, ready)
+    return done | left
+
+
+def _leaving(settles: list[Settle], done: Outcomes) -> list[Settle]:
+    """Return what may have to leave its queue: what is rejected, and what could not be released."""
+    verbs = (Action.REJECT, Action.RELEASE)
+    return [item for item in settles if item not in done and item.action in verbs and item.counted]
+
+
+async def _leave(link: Link, settles: list[Settle], ready: Ready) -> Outcomes:
+    """Move what is rejected, or released with no delivery left, to the dead-letter queue; drop it if there is none."""
+    rows = await link.fetch(_HOLD, *_leases(settles), [item.action is Action.REJECT for item in settles])
+    held = [(settles[row["ord"] - 1], row["number"]) for row in rows]
+    if not held:
+        return {}
+    departures = [Departure(number, item.message_id, _reason(item), error=item.error) for item, number in held]
+    await move(link, departures, ready)
+    gone = [item for item, _ in held]
+    await link.fetch(_REMEMBER, *_leases(gone), [int(item.action) for item in gone])
+    _count(gone)
+    return dict.fromkeys(gone)
+
+
+def _reason(item: Settle) -> str:
+    return "rejected" if item.action is Action.REJECT else "max_receives"
+
+
+async def _attempt(link: Link, settles: list[Settle]) -> Outcomes:
     """Run a statement for each verb that is asked for; what holds no lease any more is missing from the answer."""
-    gone = [item for item in settles if item.action in (Action.DELETE, Action.REJECT)]
+    deleted = [item for item in settles if item.action is Action.DELETE]
     extended = [item for item in settles if item.action is Action.EXTEND]
     released = [item for item in settles if item.action is Action.RELEASE]
-    done: dict[Settle, Settled | Problem] = {}
-    if gone:
-        rows = await link.fetch(_DELETE, *_leases(gone), [int(item.action) for item in gone])
-        done |= {gone[row["ord"] - 1]: None for row in rows}
+    done: Outcomes = {}
+    if deleted:
+        rows = await link.fetch(_DELETE, *_leases(deleted), [int(item.action) for item in deleted])
+        done |= {deleted[row["ord"] - 1]: None for row in rows}
     if extended:
         rows = await link.fetch(_EXTEND, *_leases(extended), [item.until for item in extended])
         done |= _visible(extended, rows)
@@ -120,9 +182,13 @@ async def _attempt(link: Link, settles: list[Settle]) -> dict[Settle, Settled | 
             [item.remember for item in released],
         )
         done |= _visible(released, rows)
+    _count(done)
+    return done
+
+
+def _count(done: Iterable[Settle]) -> None:
     for action, count in Counter(item.action for item in done).items():
         _SETTLED[action].inc(count)
-    return done
 
 
 def _leases(settles: list[Settle]) -> tuple[list[int], list[UUID], list[int]]:

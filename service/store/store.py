@@ -16,6 +16,7 @@ from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
 from service.store.lines import Claimed
+from service.store.ready import Ready
 from service.store.receipts import ReceiptSeal
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
@@ -43,11 +44,16 @@ class Store:
         self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
         self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", sends.store_bounded)
         self._settles: Lane[Bundle, list[Settled | Problem]] = Lane(
-            "settle", partial(settles.settle_bundles, self._links["settle"]), weigh=settles.weigh
+            "settle", partial(settles.settle_bundles, self._links["settle"], self.announce_all), weigh=settles.weigh
         )
         self.directory = Directory(self._links["find"], self._links["names"])
         self.claims = Claims(
-            self._links["claim"], self.clock, self.identifiers, self.give_back, self.settings.max_parked_receives
+            self._links["claim"],
+            self.clock,
+            self.identifiers,
+            self.give_back,
+            tell=self._tell_others,
+            max_parked=self.settings.max_parked_receives,
         )
         self.wakeups = Wakeups(
             self._links["notify"],
@@ -91,11 +97,7 @@ class Store:
 
     async def settle(self, items: Sequence[Settle]) -> list[Settled | Problem]:
         """Settle leases; one outcome for each, in order, a problem where it failed. Raises Unavailable."""
-        outcomes = await self._settles.submit(items)
-        for item, outcome in zip(items, outcomes, strict=True):
-            if isinstance(outcome, datetime):
-                self._announce(item.queue_id, outcome)
-        return outcomes
+        return await self._settles.submit(items)
 
     async def settle_one(self, item: Settle) -> Settled:
         """Settle one lease. Raises LeaseLost, NotFound, Unavailable."""
@@ -106,9 +108,10 @@ class Store:
 
     async def give_back(self, claimed: Claimed) -> None:
         """Return messages that nobody was handed, as if they had never been taken."""
+        queue, lease = claimed.queue, claimed.lease
         await self.settle(
             [
-                Settle(claimed.queue.id, row["id"], claimed.lease, Action.RELEASE, counted=False, remember=False)
+                Settle(queue.id, row["id"], lease, Action.RELEASE, counted=False, remember=False, fifo=queue.is_fifo)
                 for row in claimed.rows
             ]
         )
@@ -122,7 +125,15 @@ class Store:
         PARKED_RECEIVES.set(self.claims.parked)
         telemetry.flush()
 
-    def _announce(self, queue_id: int, visible_at: datetime) -> None:
+    def _tell_others(self, queue_id: int) -> None:
+        self.wakeups.ready(queue_id)
+
+    def announce_all(self, ready: Ready) -> None:
+        """Wake who waits for messages of these queues."""
+        for queue_id, visible_at in ready.items():
+            self.announce(queue_id, visible_at)
+
+    def announce(self, queue_id: int, visible_at: datetime) -> None:
         """Wake who waits for messages of this queue, here and elsewhere, when one becomes visible."""
         self._wake(queue_id, visible_at)
         self.wakeups.ready(queue_id)

@@ -71,6 +71,7 @@ queue = Table(
     Column("dead_letter_queue", Text(collation="C")),
     Column("max_receives", Integer),
     Column("dead_letter_expired", Boolean, nullable=False),
+    Column("unmarked_after", Uuid),
     Column("urgencies", ARRAY(SmallInteger), nullable=False),
     ForeignKeyConstraint(("project_id", "dead_letter_queue"), ("queue.project_id", "queue.name")),
 )

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import Unavailable
-from service.store.connections import AGAIN, LOST, NOT_BY_INDEX
+from service.store.connections import AGAIN, LOST, NOT_BY_INDEX, Fetches
 from service.telemetry import DATABASE_ERRORS
 
 _log = structlog.get_logger()
@@ -52,13 +52,13 @@ def _let_go(task: asyncio.Task[Any]) -> None:
 async def _attempts(engine: AsyncEngine, work: Work[T]) -> T:
     try:
         return await _attempt(engine, work)
-    except DBAPIError as error:
+    except (DBAPIError, *AGAIN) as error:
         if not isinstance(cause(error), AGAIN):
             raise
         DATABASE_ERRORS.labels("repeated").inc()
     try:
         return await _attempt(engine, work)
-    except DBAPIError as error:
+    except (DBAPIError, *AGAIN) as error:
         if isinstance(cause(error), AGAIN):
             raise Unavailable from error
         raise
@@ -83,9 +83,19 @@ def _lost(error: BaseException) -> Unavailable:
     return Unavailable()
 
 
-def cause(error: DBAPIError) -> BaseException:
+def cause(error: BaseException) -> BaseException:
     """Return the driver's own error behind SQLAlchemy's."""
+    if not isinstance(error, DBAPIError):
+        return error
     return (error.orig.__cause__ if error.orig is not None else None) or error
+
+
+async def driver(connection: AsyncConnection) -> Fetches:
+    """Return the driver's own connection, in the transaction that is under way, for what hot statements share."""
+    raw = await connection.get_raw_connection()
+    fetches: Fetches | None = raw.driver_connection
+    assert fetches is not None  # noqa: S101 - it is open
+    return fetches
 
 
 async def by_index(connection: AsyncConnection) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from service.auth.keyring import Keyring
 from service.store.store import Store
 from service.store.tallies import Tallies
+from service.upkeep.dead_letters import round_of_dead_letters
 from service.upkeep.keys import round_of_keys
 from service.upkeep.retention import Retention
 from service.upkeep.retired import round_of_retired
@@ -17,6 +18,7 @@ from service.upkeep.upkeep import Chore
 def chores(store: Store, keyring: Keyring, tallies: Tallies) -> Mapping[str, Chore]:
     """Return each chore by its name, which is a label in the metrics."""
     return {
+        "dead_letters": partial(round_of_dead_letters, store),
         "retention": Retention(store).round,
         "retired": partial(round_of_retired, store),
         "settlements": partial(round_of_settlements, store),

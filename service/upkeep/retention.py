@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.store import retention
 from service.store.clock import EPOCH
-from service.store.retention import NEVER, SLACK, Seen, Watch, expire_returned, expire_waiting
+from service.store.ready import Ready
+from service.store.retention import NEVER, SLACK, Seen, Watch, expire_moved, expire_returned, expire_waiting
 from service.store.store import Store
 from service.telemetry import MESSAGES_EXPIRED
 
-Expire = Callable[[AsyncEngine, Watch, timedelta, datetime], Awaitable[int]]
+Expire = Callable[[AsyncEngine, Watch, timedelta, datetime, Ready], Awaitable[int]]
 
 _REST = timedelta(seconds=0.4)
 _QUEUES_A_ROUND = 1000
@@ -46,7 +47,9 @@ class Retention:
                 await self._see_to(watch, found[watch.number], now)
             else:
                 del self._watches[watch.number]
-        expired = await retention.expire_own(self._store.engine)
+        ready = Ready()
+        expired = await retention.expire_own(self._store.engine, ready)
+        self._store.announce_all(ready)
         MESSAGES_EXPIRED.inc(expired)
         more = expired == retention.BATCH or len(watches) == _QUEUES_A_ROUND
         return timedelta(0) if more else _REST
@@ -80,9 +83,11 @@ class Retention:
     async def _see_to(self, watch: Watch, seen: Seen, now: datetime) -> None:
         """Remove what has expired in a queue, and note when to look again."""
         returned_due = max(min(seen.returned_due, watch.kept_until), watch.rest_until)
-        due = min(seen.waiting_due, returned_due, now + seen.retention)
+        due = min(seen.waiting_due, returned_due, seen.moved_due, now + seen.retention)
         if seen.waiting_due <= now:
             await self._batches(expire_waiting, watch, seen, now)
+        if seen.moved_due <= now:
+            await self._batches(expire_moved, watch, seen, now)
         if returned_due <= now:
             started = time.monotonic()
             await self._batches(expire_returned, watch, seen, now)
@@ -92,7 +97,9 @@ class Retention:
     async def _batches(self, expire: Expire, watch: Watch, seen: Seen, now: datetime) -> None:
         """Remove some batches, or all there is."""
         for _ in range(_BATCHES_A_QUEUE):
-            removed = await expire(self._store.engine, watch, seen.retention, now)
+            ready = Ready()
+            removed = await expire(self._store.engine, watch, seen.retention, now, ready)
+            self._store.announce_all(ready)
             MESSAGES_EXPIRED.inc(removed)
             if not removed:
                 break

@@ -115,7 +115,6 @@ async def test_durations_are_whole_when_whole_and_rounded_to_the_millisecond(ser
         ({"labels": {"k": "v" * 257}}, "/labels", "wrong_form"),
         ({"labels": {"k": "a\x00b"}}, "/labels", "wrong_form"),
         ({"labels": {f"k{n}": "" for n in range(51)}}, "/labels", "out_of_range"),
-        ({"type": "fifo"}, "/type", "not_available"),
         ({"type": "lifo"}, "/type", "not_allowed"),
         ({"type": None}, "/type", "not_allowed"),
         ({"visibility_timout": 3}, "/visibility_timout", "unknown_field"),

@@ -102,7 +102,7 @@ with moment as materialized (
     returning place.ord, place.visible_at as position, place.lapsed, m.*
 )
 select
-    ask.ord, ask.current, null::timestamptz as position, moment.upto, moment.xid::text::bigint as xid,
+    ask.ord, ask.current, null::boolean as lapsed, null::timestamptz as position, moment.upto, moment.xid::text::bigint as xid,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
     -- Seen by a plain look, rows that others have locked included.
     (
@@ -125,8 +125,7 @@ from moment
 cross join ask
 union all
 select
-    -- In a message's row `current` tells that it had been leased before and that nobody settled it.
-    ord, lapsed, position, null, null, null, null,
+    ord, null, lapsed, position, null, null, null, null,
     id, visible_at, first_received_at, receive_count, size, urgency, is_json,
     content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text
 from taken;

@@ -39,13 +39,15 @@ with target as materialized (
     ) as held
 )
 update message as m
-set visible_at = clock_timestamp() + target.timeout
+set visible_at = clock_timestamp() + target.timeout,
+    exhausted_at = case when m.exhausted_at is not null then clock_timestamp() + target.timeout end
 from target
 where m.ctid = target.ctid
 returning target.ord, m.visible_at;
 
 -- name: release
--- An attempt that is given back was never made: the first one takes the time of the first receive with it.
+-- An attempt that is given back was never made: the first one takes the time of the first receive with it. What has
+-- no delivery left does not come back (see hold).
 with target as materialized (
     select r.ord, r.queue_id, r.id, r.lease, r.delay, r.error, r.counted, r.remember, held.ctid
     from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::interval[], $5::text[], $6::boolean[], $7::boolean[])
@@ -55,12 +57,14 @@ with target as materialized (
         select m.ctid
         from message as m
         where m.queue_number = queue.number and m.id = r.id and m.lease = r.lease
+            and not (r.counted and m.receive_count >= coalesce(queue.max_receives, 2147483647))
         for update
     ) as held
 ), freed as (
     update message as m
     set visible_at = clock_timestamp() + target.delay,
         lease = null,
+        exhausted_at = null,
         last_error = coalesce(target.error, m.last_error),
         receive_count = m.receive_count - case when target.counted then 0 else 1 end,
         first_received_at = case when target.counted or m.receive_count > 1 then m.first_received_at end
@@ -74,6 +78,25 @@ with target as materialized (
     where remember
 )
 select ord, visible_at from freed;
+
+-- name: hold
+-- What has to leave its queue: rejected, or released when there is no delivery left. Locked until it has (moves.move).
+select r.ord, queue.number
+from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::boolean[]) with ordinality
+    as r (queue_id, id, lease, rejected, ord)
+join queue on queue.id = r.queue_id
+cross join lateral (
+    select m.id
+    from message as m
+    where m.queue_number = queue.number and m.id = r.id and m.lease = r.lease
+        and (r.rejected or m.receive_count >= queue.max_receives)
+    for update
+) as held;
+
+-- name: remember
+insert into settlement (slot, queue_id, lease, message_id, action)
+select (extract(epoch from clock_timestamp())::bigint / 300) % 4, r.queue_id, r.lease, r.id, r.action
+from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::smallint[]) as r (queue_id, id, lease, action);
 
 -- name: recall
 -- What is known of receipts that hold no message: whether the queue is still there, how the receipt was spent, and

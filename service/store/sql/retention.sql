@@ -24,21 +24,29 @@ select
         where m.queue_number = q.number and m.id >= a.low_id
         order by m.id
         limit 1
-    ) as first_id
+    ) as first_id,
+    (
+        select m.first_visible_at
+        from message as m
+        where m.queue_number = q.number and m.moved
+        order by m.first_visible_at
+        limit 1
+    ) as first_moved_at
 from unnest($1::bigint[], $2::timestamptz[], $3::uuid[]) as a (number, low_visible_at, low_id)
 join queue as q on q.number = a.number
 where q.retention is not null;
 
 -- name: expire_waiting
+-- These statements find what is to leave its queue, locked (store/moves.py takes it away).
 -- Messages that nobody has touched since they became visible: visible_at is then when their retention began.
 with mine as materialized (
     select number, retention, urgencies, clock_timestamp() as now from queue where number = $1
 ), old as materialized (
-    select found.ctid
+    select mine.number, found.id
     from mine
     cross join unnest(mine.urgencies) as level (urgency)
     cross join lateral (
-        select m.ctid
+        select m.id
         from message as m
         where m.queue_number = mine.number and m.urgency = level.urgency
             and m.visible_at >= $2 and m.visible_at <= mine.now - mine.retention
@@ -48,17 +56,17 @@ with mine as materialized (
         for update skip locked
     ) as found
 )
-delete from message where ctid = any(array(select ctid from old));
+select number, id from old;
 
 -- name: expire_returned
 -- The others: released or with a lease that ran out, so that visible_at has moved. Never one that is leased.
 with mine as materialized (
     select number, retention, clock_timestamp() as now from queue where number = $1
 ), old as materialized (
-    select found.ctid
+    select mine.number, found.id
     from mine
     cross join lateral (
-        select m.ctid
+        select m.id
         from message as m
         where m.queue_number = mine.number and m.id >= $2 and m.id < $3
             and m.expires_at is null
@@ -69,7 +77,29 @@ with mine as materialized (
         for update skip locked
     ) as found
 )
-delete from message where ctid = any(array(select ctid from old));
+select number, id from old;
+
+-- name: expire_moved
+-- Those that came from another queue: sent long before their retention began, they may stand before where the look by
+-- time of sending has come to.
+with mine as materialized (
+    select number, retention, clock_timestamp() as now from queue where number = $1
+), old as materialized (
+    select mine.number, found.id
+    from mine
+    cross join lateral (
+        select m.id
+        from message as m
+        where m.queue_number = mine.number and m.moved
+            and m.first_visible_at <= mine.now - mine.retention
+            and m.expires_at is null
+            and not (m.lease is not null and m.visible_at > mine.now)
+        order by m.first_visible_at
+        limit $2
+        for update skip locked
+    ) as found
+)
+select number, id from old;
 
 -- name: kept
 -- What was sent long enough ago to have expired and has not, being delayed or leased: the first of it, and when to look again.
@@ -106,11 +136,12 @@ with recursive holder as (
 ), moment as materialized (
     select clock_timestamp() as now
 ), old as materialized (
-    select found.ctid
+    select queue.number, found.id
     from moment
     cross join holder
+    join queue on queue.number = holder.queue_number
     cross join lateral (
-        select m.ctid
+        select m.id
         from message as m
         where m.queue_number = holder.queue_number and m.expires_at <= moment.now
             and not (m.lease is not null and m.visible_at > moment.now)
@@ -120,4 +151,4 @@ with recursive holder as (
     ) as found
     limit $1
 )
-delete from message where ctid = any(array(select ctid from old));
+select number, id from old;

@@ -19,6 +19,12 @@ with mine as materialized (
     ) as found
 ), gone as (
     delete from message where ctid = any(array(select ctid from batch)) returning queue_number
+), groups as (
+    -- There are no more of them than messages.
+    delete from fifo_group
+    where ctid = any(array(
+        select g.ctid from mine join fifo_group as g on g.queue_number = mine.number limit $3
+    ))
 )
 select (select count(*) from gone) as removed, (select id from batch order by id desc limit 1) as last_id;
 
@@ -26,4 +32,5 @@ select (select count(*) from gone) as removed, (select id from batch order by id
 -- A send that began before the purge or delete may still add a message: no statement lasts a minute.
 delete from retired_queue as r
 where r.number = $1 and r.retired_at < clock_timestamp() - interval '1 minute'
-    and not exists (select from message as m where m.queue_number = r.number);
+    and not exists (select from message as m where m.queue_number = r.number)
+    and not exists (select from fifo_group as g where g.queue_number = r.number);

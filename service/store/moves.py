@@ -1,0 +1,62 @@
+"""Taking messages out of their queue: into a dead-letter queue, into another one, or away."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from msgspec import Struct
+
+from service.store import fifo
+from service.store.clock import EPOCH
+from service.store.connections import Fetches
+from service.store.ready import Ready
+from service.store.statements import STATEMENTS
+from service.telemetry import MESSAGES_DEAD_LETTERED
+
+_MOVE = STATEMENTS["moves.move"]
+
+
+class Departure(Struct):
+    """A message that is to leave the queue of this number.
+
+    With a `reason` it goes to the queue's dead-letter queue, or away if there is none; else to the queue numbered `to`.
+    """
+
+    number: int
+    id: UUID
+    reason: str | None = None
+    to: int | None = None
+    error: str | None = None
+
+
+async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> None:
+    """Move messages, and note who may receive them.
+
+    Runs in the caller's transaction. Messages of fifo queues: the caller holds their groups, and refreshes them.
+    """
+    rows = await link.fetch(
+        _MOVE,
+        [departure.number for departure in departures],
+        [departure.id for departure in departures],
+        [departure.reason for departure in departures],
+        [departure.to for departure in departures],
+        [departure.error for departure in departures],
+    )
+    for row in rows:
+        if row["to_id"] is not None:
+            ready.add(row["to_id"], EPOCH)
+            if (reason := departures[row["ord"] - 1].reason) is not None:
+                MESSAGES_DEAD_LETTERED.labels(reason).inc()
+
+
+async def move_free(link: Fetches, departures: Sequence[Departure], ready: Ready) -> list[Departure]:
+    """Move messages whose rows the caller has locked, but for those whose group somebody else holds at this moment.
+
+    Nobody waits for anybody, so it does not matter that others lock the group first. Return what was moved.
+    """
+    groups = await fifo.try_lock(link, [(departure.number, departure.id) for departure in departures])
+    free = [departure for departure in departures if (departure.number, departure.id) in groups]
+    if free:
+        await move(link, free, ready)
+        removed = [group for departure in free if (group := groups[departure.number, departure.id]) is not None]
+        await fifo.refresh(link, removed, removed, ready)
+    return free

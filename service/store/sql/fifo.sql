@@ -1,0 +1,240 @@
+-- Whoever adds, takes or removes messages of a fifo queue holds the row of their group, and looks at the messages in a
+-- statement that begins after it got it: within one statement they would be seen as they were before.
+
+-- name: send
+-- The groups first, in order: their rows are held until the commit, so that places within a group are given in the order in
+-- which senders are answered.
+with moment as materialized (
+    select pg_current_xact_id() as xid, clock_timestamp() as now
+), sent as materialized (
+    select s.*, due.at
+    from moment
+    cross join unnest(
+        $1::bigint[], $2::bigint[], $3::uuid[], $4::bytea[], $5::interval[], $6::timestamptz[], $7::interval[],
+        $8::integer[], $9::boolean[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::text[]
+    ) with ordinality as s (
+        queue_number, version, id, body, delay, deliver_at, ttl,
+        size, is_json, content_type, headers, traceparent, tracestate, message_group, ord
+    )
+    join queue on queue.number = s.queue_number and queue.version = s.version
+    cross join lateral (select greatest(moment.now + s.delay, s.deliver_at) as at) as due
+), grown as (
+    insert into fifo_group (queue_number, name, ready_at, last_seq, depth)
+    select queue_number, message_group, (array_agg(at order by ord))[1], count(*), count(*)
+    from sent
+    group by queue_number, message_group
+    order by queue_number, message_group
+    on conflict (queue_number, name) do update
+    set last_seq = fifo_group.last_seq + excluded.depth, depth = fifo_group.depth + excluded.depth
+    returning queue_number, name, last_seq
+), stored as (
+    insert into message (
+        queue_number, id, visible_at, first_visible_at, expires_at, size, message_group, seq,
+        is_json, content_type, headers, traceparent, tracestate, body
+    )
+    select
+        s.queue_number, s.id, s.at, s.at, s.at + s.ttl, s.size, s.message_group,
+        grown.last_seq + 1 - row_number() over (partition by s.queue_number, s.message_group order by s.ord desc),
+        s.is_json, s.content_type, s.headers, s.traceparent, s.tracestate, s.body
+    from sent as s
+    join grown on grown.queue_number = s.queue_number and grown.name = s.message_group
+    returning queue_number
+)
+select now, array(select distinct queue_number from stored) as stored from moment;
+
+-- name: ready
+-- Groups of which somebody may take the first messages, the longest ready first; held until they are taken.
+-- As in messages.claim: `upto` is read before the transaction has a number.
+with moment as materialized (
+    select clock_timestamp() as upto, pg_current_xact_id() as xid
+), ask as materialized (
+    select a.ord, a.number, a.mark, a.wanted, queue.number is not null as current
+    from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[]) with ordinality
+        as a (number, version, mark, wanted, ord)
+    left join queue on queue.number = a.number and queue.version = a.version
+), held as materialized (
+    select ask.ord, found.name, found.depth
+    from moment
+    cross join ask
+    cross join lateral (
+        select g.name, g.depth
+        from fifo_group as g
+        where g.queue_number = ask.number and g.ready_at between ask.mark and moment.upto
+        order by g.ready_at, g.name
+        limit ask.wanted
+        for update skip locked
+    ) as found
+    where ask.current
+)
+select
+    ask.ord, ask.current, moment.upto, moment.xid::text::bigint as xid,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
+    (
+        select g.ready_at
+        from fifo_group as g
+        where g.queue_number = ask.number and g.ready_at between ask.mark and moment.upto
+        order by g.ready_at
+        limit 1
+    ) as lowest,
+    null::text as name, null::bigint as depth
+from moment
+cross join ask
+union all
+select ord, null, null, null, null, null, name, depth
+from held;
+
+-- name: take
+-- Lease the first messages of groups that are held: up to the first that is delayed, as many as fit the receiver's answer.
+with moment as materialized (
+    select clock_timestamp() as now
+), ask as materialized (
+    select a.*, queue.retention, coalesce(queue.max_receives, 2147483647) as max_receives
+    from unnest($1::integer[], $2::bigint[], $3::text[], $4::integer[], $5::bigint[], $6::interval[]) with ordinality
+        as a (receiver, number, name, wanted, bytes, timeout, ord)
+    join queue on queue.number = a.number
+), run as materialized (
+    select
+        ask.ord, ask.receiver, ask.number, ask.timeout, ask.max_receives, ask.bytes,
+        first.id, first.seq, first.visible_at, first.lapsed,
+        bool_and(first.visible_at <= moment.now) over (partition by ask.ord order by first.seq) as free,
+        sum(first.size) over (partition by ask.receiver order by ask.ord, first.seq) - first.size as before
+    from moment
+    cross join ask
+    cross join lateral (
+        select m.id, m.seq, m.size, m.visible_at, m.lease is not null as lapsed
+        from message as m
+        where m.queue_number = ask.number and m.message_group = ask.name and m.seq is not null
+            and coalesce(m.expires_at, m.first_visible_at + ask.retention, 'infinity') > moment.now
+            and m.receive_count < ask.max_receives
+        order by m.seq
+        limit ask.wanted
+    ) as first
+), place as materialized (
+    select * from run where free and (before < bytes or before = 0)
+), taken as (
+    update message as m
+    set visible_at = moment.now + place.timeout,
+        receive_count = m.receive_count + 1,
+        lease = $7,
+        exhausted_at = case when m.receive_count + 1 >= place.max_receives then moment.now + place.timeout end,
+        first_received_at = coalesce(m.first_received_at, moment.now)
+    from moment, place
+    where m.queue_number = place.number and m.id = place.id
+    returning place.receiver, place.ord, place.lapsed, m.*
+), passed as (
+    -- Where nothing was taken all may have expired: that goes within a second.
+    update fifo_group as g
+    set ready_at = case
+            when exists (select from place where place.ord = ask.ord) then moment.now + ask.timeout
+            else coalesce(
+                (select greatest(min(run.visible_at), moment.now) from run where run.ord = ask.ord),
+                moment.now + interval '1 second'
+            )
+        end
+    from moment, ask
+    where g.queue_number = ask.number and g.name = ask.name
+)
+select
+    receiver, ord, seq, lapsed, id, visible_at as lease_expires_at, first_received_at, receive_count, size, urgency, is_json,
+    content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text as dead_letter
+from taken;
+
+-- name: due
+-- When the next group of each queue becomes ready, if that is soon; counted from the time of the look that found nothing.
+select a.number, soon.ready_at as visible_at
+from unnest($1::bigint[]) as a (number)
+cross join lateral (
+    select g.ready_at
+    from fifo_group as g
+    where g.queue_number = a.number
+        and g.ready_at > $2::timestamptz and g.ready_at <= $2::timestamptz + $3::interval
+    order by g.ready_at
+    limit 1
+) as soon;
+
+-- name: lock
+-- Hold the groups of these messages, in order, waiting for those that others hold; return the group of each.
+with mine as materialized (
+    select r.ord, queue.number, m.message_group as name
+    from unnest($1::bigint[], $2::uuid[]) with ordinality as r (queue_id, id, ord)
+    join queue on queue.id = r.queue_id
+    join message as m on m.queue_number = queue.number and m.id = r.id
+), wanted as materialized (
+    select distinct number, name from mine order by number, name
+), held as materialized (
+    select g.name
+    from wanted
+    cross join lateral (
+        select g.name
+        from fifo_group as g
+        where g.queue_number = wanted.number and g.name = wanted.name
+        for update
+    ) as g
+)
+select ord, number, name, (select count(*) from held) as held from mine;
+
+-- name: try_lock
+-- Hold the groups of these messages as far as nobody else does: first a row for each message with its group, null in a
+-- standard queue; then a row without an id for each group that is held.
+with mine as materialized (
+    select r.number, r.id, case when m.seq is not null then m.message_group end as name
+    from unnest($1::bigint[], $2::uuid[]) as r (number, id)
+    join message as m on m.queue_number = r.number and m.id = r.id
+), held as materialized (
+    select g.queue_number, g.name
+    from (select distinct number, name from mine where name is not null) as wanted
+    cross join lateral (
+        select g.queue_number, g.name
+        from fifo_group as g
+        where g.queue_number = wanted.number and g.name = wanted.name
+        for update skip locked
+    ) as g
+)
+select number, id, name from mine
+union all
+select queue_number, null, name from held;
+
+-- name: refresh
+-- Work out anew from when on groups are ready, from which so many messages were removed. Held by the caller. A group is
+-- ready when no message of it is leased and its first one is visible. What has expired or has no delivery left stands
+-- in nobody's way; so those that are leased are among the first $4, more than one answer may carry.
+with moment as materialized (
+    select clock_timestamp() as now
+), touched as materialized (
+    select g.queue_number, g.name, g.depth - r.removed as depth, queue.id as queue_id, state.ready_at
+    from moment
+    cross join unnest($1::bigint[], $2::text[], $3::bigint[]) as r (number, name, removed)
+    join fifo_group as g on g.queue_number = r.number and g.name = r.name
+    join queue on queue.number = r.number
+    cross join lateral (
+        select greatest(
+            max(first.visible_at) filter (where first.lease is not null),
+            (array_agg(first.visible_at order by first.seq))[1],
+            moment.now
+        ) as ready_at
+        from (
+            select m.seq, m.visible_at, m.lease
+            from message as m
+            where m.queue_number = g.queue_number and m.message_group = g.name and m.seq is not null
+                and (
+                    (m.lease is not null and m.visible_at > moment.now)
+                    or (
+                        coalesce(m.expires_at, m.first_visible_at + queue.retention, 'infinity') > moment.now
+                        and m.receive_count < coalesce(queue.max_receives, 2147483647)
+                    )
+                )
+            order by m.seq
+            limit $4
+        ) as first
+    ) as state
+), emptied as (
+    delete from fifo_group as g
+    using touched
+    where g.queue_number = touched.queue_number and g.name = touched.name and touched.depth <= 0
+), settled as (
+    update fifo_group as g
+    set depth = touched.depth, ready_at = touched.ready_at
+    from touched
+    where g.queue_number = touched.queue_number and g.name = touched.name and touched.depth > 0
+)
+select queue_id, min(ready_at) as ready_at from touched where depth > 0 group by queue_id;

@@ -1,0 +1,157 @@
+-- name: move
+-- Take messages out of their queue: into the one that is named ($4), else for a reason into the queue's dead-letter
+-- queue, or away where there is none for this reason. Their rows are locked by the caller or here.
+-- As in messages.send, the transaction's number first and the time after it.
+with moment as materialized (
+    select pg_current_xact_id() as xid, clock_timestamp() as now
+), target as materialized (
+    select
+        r.ord, r.reason, r.error, held.ctid as place, q.name as source_queue,
+        t.id as to_id, t.number as to_number, t.type = 'fifo' as to_fifo
+    from unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[], $5::text[]) with ordinality
+        as r (number, id, reason, to_number, error, ord)
+    join queue as q on q.number = r.number
+    left join lateral (
+        select named.id, named.number, named.type
+        from queue as named
+        where named.number = r.to_number
+        union all
+        select dead.id, dead.number, dead.type
+        from queue as dead
+        where r.to_number is null and dead.project_id = q.project_id and dead.name = q.dead_letter_queue
+            and (r.reason <> 'expired' or q.dead_letter_expired)
+    ) as t on true
+    cross join lateral (
+        select m.ctid
+        from message as m
+        where m.queue_number = r.number and m.id = r.id
+        for update
+    ) as held
+), gone as (
+    delete from message as m
+    using target
+    where m.ctid = target.place
+    returning target.*, m.*
+), grown as (
+    insert into fifo_group (queue_number, name, ready_at, last_seq, depth)
+    select gone.to_number, gone.message_group, moment.now, count(*), count(*)
+    from gone
+    cross join moment
+    where gone.to_fifo
+    group by gone.to_number, gone.message_group, moment.now
+    order by gone.to_number, gone.message_group
+    on conflict (queue_number, name) do update
+    set last_seq = fifo_group.last_seq + excluded.depth, depth = fifo_group.depth + excluded.depth
+    returning queue_number, name, last_seq
+), arrived as (
+    insert into message (
+        queue_number, id, visible_at, first_visible_at, size, urgency, is_json, content_type, headers, message_group,
+        traceparent, tracestate, body, seq, dead_letter, moved
+    )
+    select
+        gone.to_number, gone.id, moment.now, moment.now, gone.size, gone.urgency, gone.is_json, gone.content_type,
+        gone.headers, gone.message_group, gone.traceparent, gone.tracestate, gone.body,
+        grown.last_seq + 1
+            - row_number() over (partition by gone.to_number, gone.message_group order by gone.ord desc),
+        case when gone.reason is not null then jsonb_build_object(
+            'source_queue', gone.source_queue,
+            'reason', gone.reason,
+            'receive_count', gone.receive_count,
+            'at', to_char(moment.now at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'last_error', coalesce(gone.error, gone.last_error)
+        ) end,
+        true
+    from gone
+    cross join moment
+    left join grown on grown.queue_number = gone.to_number and grown.name = gone.message_group
+    where gone.to_number is not null
+), unheard as (
+    -- Priorities that the other queue has not met before: its claims would not look for them.
+    select gone.to_number, array_agg(distinct gone.urgency) as urgencies
+    from gone
+    where gone.to_number is not null
+    group by gone.to_number
+), widened as (
+    update queue
+    set urgencies = array(
+            select distinct u.urgency from unnest(queue.urgencies || unheard.urgencies) as u (urgency) order by 1
+        ),
+        version = queue.version + 1
+    from unheard
+    where queue.number = unheard.to_number and not queue.urgencies @> unheard.urgencies
+)
+select ord, to_id from gone;
+
+-- name: exhausted
+-- Messages whose last delivery has ended unsettled, over all queues; the recursion hops along the partial index.
+with recursive holder as (
+    (select m.queue_number from message as m where m.exhausted_at is not null order by m.queue_number limit 1)
+    union all
+    select (
+        select m.queue_number
+        from message as m
+        where m.exhausted_at is not null and m.queue_number > holder.queue_number
+        order by m.queue_number
+        limit 1
+    )
+    from holder
+    where holder.queue_number is not null
+), moment as materialized (
+    select clock_timestamp() as now
+)
+select queue.number, found.id, found.receive_count < coalesce(queue.max_receives, 2147483647) as spared
+from moment
+cross join holder
+join queue on queue.number = holder.queue_number
+cross join lateral (
+    select m.id, m.receive_count
+    from message as m
+    where m.queue_number = queue.number and m.exhausted_at <= moment.now
+    order by m.exhausted_at
+    limit $1
+    for update skip locked
+) as found
+limit $1;
+
+-- name: spare
+-- The queue's rules have changed: these may be delivered again.
+update message as m
+set exhausted_at = null
+from unnest($1::bigint[], $2::uuid[]) as r (number, id)
+where m.queue_number = r.number and m.id = r.id;
+
+-- name: mark
+-- The rules of some queue have changed: of its next messages by id, note those that have no delivery left and do not know
+-- it. Until no claim can be under way that knew the older rules, it starts over at the end.
+with mine as materialized (
+    select id, number, max_receives, unmarked_after, updated_at < clock_timestamp() - interval '6 seconds' as settled
+    from queue
+    where unmarked_after is not null
+    order by project_id
+    limit 1
+    for update skip locked
+), part as materialized (
+    select found.id, found.receive_count >= mine.max_receives and found.exhausted_at is null as due
+    from mine
+    cross join lateral (
+        select m.id, m.receive_count, m.exhausted_at
+        from message as m
+        where m.queue_number = mine.number and m.id > mine.unmarked_after
+        order by m.id
+        limit $1
+    ) as found
+), marked as (
+    update message as m
+    set exhausted_at = m.visible_at
+    from part, mine
+    where part.due and m.queue_number = mine.number and m.id = part.id
+), advanced as (
+    update queue
+    set unmarked_after = coalesce(
+        (select part.id from part order by part.id desc limit 1),
+        case when not mine.settled then '00000000-0000-0000-0000-000000000000'::uuid end
+    )
+    from mine
+    where queue.id = mine.id
+)
+select (select count(*) from part) as seen;
