@@ -84,7 +84,8 @@ select ord, null, null, null, null, null, name, depth
 from held;
 
 -- name: take
--- Lease the first messages of groups that are held: up to the first that is delayed, as many as fit the receiver's answer.
+-- Lease the first messages of groups that are held: up to the first that is delayed, or has no delivery left and is about
+-- to be moved away; as many as fit the receiver's answer.
 with moment as materialized (
     select clock_timestamp() as now
 ), ask as materialized (
@@ -96,16 +97,16 @@ with moment as materialized (
     select
         ask.ord, ask.receiver, ask.number, ask.timeout, ask.max_receives, ask.bytes,
         first.id, first.seq, first.visible_at, first.lapsed,
-        bool_and(first.visible_at <= moment.now) over (partition by ask.ord order by first.seq) as free,
+        bool_and(first.visible_at <= moment.now and first.receive_count < ask.max_receives)
+            over (partition by ask.ord order by first.seq) as free,
         sum(first.size) over (partition by ask.receiver order by ask.ord, first.seq) - first.size as before
     from moment
     cross join ask
     cross join lateral (
-        select m.id, m.seq, m.size, m.visible_at, m.lease is not null as lapsed
+        select m.id, m.seq, m.size, m.visible_at, m.receive_count, m.lease is not null as lapsed
         from message as m
         where m.queue_number = ask.number and m.message_group = ask.name and m.seq is not null
             and coalesce(m.expires_at, m.first_visible_at + ask.retention, 'infinity') > moment.now
-            and m.receive_count < ask.max_receives
         order by m.seq
         limit ask.wanted
     ) as first
@@ -122,14 +123,12 @@ with moment as materialized (
     where m.queue_number = place.number and m.id = place.id
     returning place.receiver, place.ord, place.lapsed, m.*
 ), passed as (
-    -- Where nothing was taken all may have expired: that goes within a second.
+    -- Where nothing was taken, what has expired or has no delivery left goes within a second.
     update fifo_group as g
     set ready_at = case
             when exists (select from place where place.ord = ask.ord) then moment.now + ask.timeout
-            else coalesce(
-                (select greatest(min(run.visible_at), moment.now) from run where run.ord = ask.ord),
-                moment.now + interval '1 second'
-            )
+            when exists (select from run where run.ord = ask.ord and run.free) then moment.now
+            else moment.now + interval '1 second'
         end
     from moment, ask
     where g.queue_number = ask.number and g.name = ask.name
@@ -196,8 +195,8 @@ select queue_number, null, name from held;
 
 -- name: refresh
 -- Work out anew from when on groups are ready, from which so many messages were removed. Held by the caller. A group is
--- ready when no message of it is leased and its first one is visible. What has expired or has no delivery left stands
--- in nobody's way; so those that are leased are among the first $4, more than one answer may carry.
+-- ready when no message of it is leased and its first one is visible; what has expired stands in nobody's way. Those that
+-- are leased are among the first $4, more than one answer may carry: only what is among the first is ever taken.
 with moment as materialized (
     select clock_timestamp() as now
 ), touched as materialized (
@@ -218,10 +217,7 @@ with moment as materialized (
             where m.queue_number = g.queue_number and m.message_group = g.name and m.seq is not null
                 and (
                     (m.lease is not null and m.visible_at > moment.now)
-                    or (
-                        coalesce(m.expires_at, m.first_visible_at + queue.retention, 'infinity') > moment.now
-                        and m.receive_count < coalesce(queue.max_receives, 2147483647)
-                    )
+                    or coalesce(m.expires_at, m.first_visible_at + queue.retention, 'infinity') > moment.now
                 )
             order by m.seq
             limit $4

@@ -37,7 +37,8 @@ join queue as q on q.number = a.number
 where q.retention is not null;
 
 -- name: expire_waiting
--- These statements find what is to leave its queue, locked (store/moves.py takes it away).
+-- These statements find what is to leave its queue, locked (store/moves.py takes it away). What has no delivery left goes
+-- another way, and says so (moves.exhausted).
 -- Messages that nobody has touched since they became visible: visible_at is then when their retention began.
 with mine as materialized (
     select number, retention, urgencies, clock_timestamp() as now from queue where number = $1
@@ -50,7 +51,7 @@ with mine as materialized (
         from message as m
         where m.queue_number = mine.number and m.urgency = level.urgency
             and m.visible_at >= $2 and m.visible_at <= mine.now - mine.retention
-            and m.expires_at is null
+            and m.expires_at is null and m.exhausted_at is null
         order by m.visible_at
         limit $3
         for update skip locked
@@ -71,7 +72,7 @@ with mine as materialized (
         where m.queue_number = mine.number and m.id >= $2 and m.id < $3
             and m.expires_at is null
             and m.first_visible_at + mine.retention <= mine.now
-            and not (m.lease is not null and m.visible_at > mine.now)
+            and m.exhausted_at is null and not (m.lease is not null and m.visible_at > mine.now)
         order by m.id
         limit $4
         for update skip locked
@@ -93,7 +94,7 @@ with mine as materialized (
         where m.queue_number = mine.number and m.moved
             and m.first_visible_at <= mine.now - mine.retention
             and m.expires_at is null
-            and not (m.lease is not null and m.visible_at > mine.now)
+            and m.exhausted_at is null and not (m.lease is not null and m.visible_at > mine.now)
         order by m.first_visible_at
         limit $2
         for update skip locked
@@ -144,7 +145,7 @@ with recursive holder as (
         select m.id
         from message as m
         where m.queue_number = holder.queue_number and m.expires_at <= moment.now
-            and not (m.lease is not null and m.visible_at > moment.now)
+            and m.exhausted_at is null and not (m.lease is not null and m.visible_at > moment.now)
         order by m.expires_at
         limit $1
         for update skip locked
