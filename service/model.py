@@ -167,6 +167,31 @@ class QueueStats:
         return self.ready + self.delayed + self.leased
 
 
+class TaskState(StrEnum):
+    """How far a task is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Work on a queue's messages that goes on after its request was answered. `error` says why it failed."""
+
+    id: UUID
+    kind: str
+    state: TaskState
+    queue: str
+    moved: int
+    skipped: int
+    remaining: int
+    error: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
 class Draft(Struct):
     """A message that is about to be sent.
 

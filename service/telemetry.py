@@ -22,7 +22,7 @@ MESSAGES_REDELIVERED = Counter("restante_messages_redelivered", "Messages given 
 MESSAGES_SETTLED = Counter(
     "restante_messages_settled", "Receipts that were settled: delete, release, reject or extend.", ["action"]
 )
-MESSAGES_EXPIRED = Counter("restante_messages_expired", "Messages dropped because their retention or ttl was over.")
+MESSAGES_EXPIRED = Counter("restante_messages_expired", "Messages that left because their retention or ttl was over.")
 MESSAGES_DEAD_LETTERED = Counter(
     "restante_messages_dead_lettered", "Messages moved to a dead-letter queue.", ["reason"]
 )

@@ -1,4 +1,4 @@
-"""Fifo queues, dead letters, priorities."""
+"""Fifo queues, dead letters, priorities, tasks."""
 
 from alembic import op
 
@@ -22,12 +22,13 @@ _MESSAGE_COLUMNS = ("seq", "exhausted_at", "dead_letter", "moved")
 
 
 def upgrade() -> None:
-    """Add what fifo queues, dead letters and priorities need."""
+    """Add what fifo queues, dead letters, priorities and tasks need."""
     run_script("0002_delivery")
 
 
 def downgrade() -> None:
     """Remove it; messages of fifo queues stay, as messages of standard ones."""
+    op.drop_table("task")
     op.drop_table("fifo_group")
     for column in _MESSAGE_COLUMNS:
         op.drop_column("message", column)

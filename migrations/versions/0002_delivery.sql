@@ -1,4 +1,4 @@
--- Fifo queues, dead letters, priorities.
+-- Fifo queues, dead letters, priorities, tasks.
 
 alter table queue
     add column deduplication_window interval not null default interval '300 seconds',
@@ -48,3 +48,32 @@ with (
     autovacuum_vacuum_cost_delay = 0
 );
 create index fifo_group_ready on fifo_group (queue_number, ready_at, name);
+
+-- Work that goes on after its request was answered. Each batch of it commits together with what is noted of it here, so
+-- any process can go on where another was when it died.
+create table task (
+    project_id bigint not null references project on delete cascade,
+    id uuid not null,
+    kind text not null,
+    state text not null,
+    -- The queue by its name, and under which number its messages were when the task was made: after a purge there is
+    -- nothing left to do.
+    queue text collate "C" not null,
+    queue_number bigint not null,
+    -- What is asked for, as its kind has it.
+    wanted jsonb not null,
+    -- How many messages there were to look at.
+    total bigint not null,
+    moved bigint not null default 0,
+    skipped bigint not null default 0,
+    -- What has been looked at ends here: by id in standard queues, by group and place in fifo queues.
+    after_id uuid not null default '00000000-0000-0000-0000-000000000000',
+    after_group text collate "C" not null default '',
+    after_seq bigint not null default 0,
+    error text,
+    due_at timestamptz not null,
+    created_at timestamptz not null,
+    updated_at timestamptz not null,
+    primary key (project_id, id)
+);
+create index task_running on task (project_id, due_at) where state = 'running';

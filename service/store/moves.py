@@ -10,7 +10,7 @@ from service.store.clock import EPOCH
 from service.store.connections import Fetches
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
-from service.telemetry import MESSAGES_DEAD_LETTERED
+from service.telemetry import MESSAGES_DEAD_LETTERED, MESSAGES_EXPIRED
 
 _MOVE = STATEMENTS["moves.move"]
 
@@ -42,9 +42,12 @@ async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> 
         [departure.error for departure in departures],
     )
     for row in rows:
+        reason = departures[row["ord"] - 1].reason
+        if reason == "expired":
+            MESSAGES_EXPIRED.inc()
         if row["to_id"] is not None:
             ready.add(row["to_id"], EPOCH)
-            if (reason := departures[row["ord"] - 1].reason) is not None:
+            if reason is not None:
                 MESSAGES_DEAD_LETTERED.labels(reason).inc()
 
 

@@ -119,3 +119,25 @@ fifo_group = Table(
     Column("last_seq", BigInteger, nullable=False),
     Column("depth", BigInteger, nullable=False),
 )
+
+task = Table(
+    "task",
+    metadata,
+    Column("project_id", BigInteger, ForeignKey("project.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("queue", Text(collation="C"), nullable=False),
+    Column("queue_number", BigInteger, nullable=False),
+    Column("wanted", JSONB, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("moved", BigInteger, nullable=False),
+    Column("skipped", BigInteger, nullable=False),
+    Column("after_id", Uuid, nullable=False),
+    Column("after_group", Text(collation="C"), nullable=False),
+    Column("after_seq", BigInteger, nullable=False),
+    Column("error", Text),
+    Column("due_at", _TIME, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)

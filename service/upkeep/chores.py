@@ -12,6 +12,7 @@ from service.upkeep.retention import Retention
 from service.upkeep.retired import round_of_retired
 from service.upkeep.settlements import round_of_settlements
 from service.upkeep.tallies import round_of_tallies
+from service.upkeep.tasks import Tasks
 from service.upkeep.upkeep import Chore
 
 
@@ -23,5 +24,6 @@ def chores(store: Store, keyring: Keyring, tallies: Tallies) -> Mapping[str, Cho
         "retired": partial(round_of_retired, store),
         "settlements": partial(round_of_settlements, store),
         "keys": partial(round_of_keys, store, keyring),
+        "tasks": Tasks(store).round,
         "tallies": partial(round_of_tallies, tallies),
     }

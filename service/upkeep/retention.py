@@ -16,7 +16,6 @@ from service.store.clock import EPOCH
 from service.store.ready import Ready
 from service.store.retention import NEVER, SLACK, Seen, Watch, expire_moved, expire_returned, expire_waiting
 from service.store.store import Store
-from service.telemetry import MESSAGES_EXPIRED
 
 Expire = Callable[[AsyncEngine, Watch, timedelta, datetime, Ready], Awaitable[int]]
 
@@ -50,7 +49,6 @@ class Retention:
         ready = Ready()
         expired = await retention.expire_own(self._store.engine, ready)
         self._store.announce_all(ready)
-        MESSAGES_EXPIRED.inc(expired)
         more = expired == retention.BATCH or len(watches) == _QUEUES_A_ROUND
         return timedelta(0) if more else _REST
 
@@ -100,6 +98,5 @@ class Retention:
             ready = Ready()
             removed = await expire(self._store.engine, watch, seen.retention, now, ready)
             self._store.announce_all(ready)
-            MESSAGES_EXPIRED.inc(removed)
             if not removed:
                 break

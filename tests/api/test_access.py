@@ -21,6 +21,10 @@ ALLOWED = {
     "purge_queue": {"manage", "admin"},
     "list_queues": ANY,
     "delete_message": {"manage", "admin"},
+    "redrive_queue": {"manage", "admin"},
+    "get_task": {"manage", "admin"},
+    "cancel_task": {"manage", "admin"},
+    "list_tasks": {"manage", "admin"},
     "put_project": set[str](),
     "patch_project": set[str](),
     "get_project": set[str](),
@@ -54,7 +58,7 @@ def test_who_may_call_it_is_written_here_for_every_operation() -> None:
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> httpx.Response:
-    filled = path.format(queue="q", project="p", key="k", receipt="r", message_id="m")
+    filled = path.format(queue="q", project="p", key="k", receipt="r", message_id="m", task_id="t")
     return await client.request(method, filled, **options)
 
 

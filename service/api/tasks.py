@@ -1,0 +1,131 @@
+"""Tasks over HTTP: redrives, and how far they are."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
+
+from service import model
+from service.api.callers import Manager
+from service.api.documented import problems
+from service.api.fields import Document, Fields, Time
+from service.api.json_requests import JsonRoute
+from service.api.lists import ListQuery, Page, page
+from service.api.queues import QueueName
+from service.api.state import CursorsOf, StoreOf
+from service.auth.scopes import require_queue
+from service.domain import tasks
+from service.model import NAME_PATTERN, TaskState
+from service.store.tasks import Wanted
+
+router = APIRouter(route_class=JsonRoute, tags=["tasks"])
+
+TaskId = Annotated[str, Path(max_length=64, description="The task's id.")]
+_NO_TASK = {404: "There is no such task: task_not_found."}
+
+
+class RedriveFields(Fields):
+    """Which messages of a dead-letter queue to move, and how fast."""
+
+    to: Annotated[
+        str | None,
+        Field(pattern=NAME_PATTERN, description="A queue of the same type; default: each message's source."),
+    ] = None
+    max_messages: Annotated[int | None, Field(ge=1, le=2**53 - 1, description="Null: all that are there now.")] = None
+    rate: Annotated[
+        float | None, Field(gt=0, le=1_000_000, strict=False, description="Messages a second; null: at full speed.")
+    ] = None
+
+
+_ALL = RedriveFields()
+
+
+class Task(Document):
+    """Work that goes on after its request was answered."""
+
+    id: str
+    kind: Annotated[str, Field(description="`redrive`.")]
+    state: TaskState
+    queue: Annotated[str, Field(description="The queue whose messages it is about.")]
+    moved: Annotated[int, Field(description="Messages that it has done what it is for with.")]
+    skipped: Annotated[int, Field(description="Messages that stay: their source is gone or of another type.")]
+    remaining: Annotated[int, Field(description="Messages still to be looked at, as far as is known.")]
+    error: Annotated[str | None, Field(description="Why it failed.")]
+    created_at: Time
+    updated_at: Time
+
+
+class TaskPage(Page[Task]):
+    """Some of a project's tasks."""
+
+
+@router.post(
+    "/v1/queues/{queue}/redrive",
+    operation_id="redrive_queue",
+    summary="Move dead letters back",
+    status_code=202,
+    responses=problems({404: "There is no such queue in this project: queue_not_found."}, body=True),
+)
+async def redrive_queue(
+    queue: QueueName, caller: Manager, store: StoreOf, response: Response, fields: RedriveFields = _ALL
+) -> Task:
+    """Begin to move the messages that are in the queue now; they start anew at their target. Leased ones stay."""
+    require_queue(caller, queue)
+    if fields.to is not None:
+        require_queue(caller, fields.to)
+    wanted = Wanted(fields.to, fields.max_messages, fields.rate)
+    task = await tasks.redrive(store, caller.project_id, queue, wanted)
+    response.headers["Location"] = f"/v1/tasks/{task.id.hex}"
+    return _document(task)
+
+
+@router.get("/v1/tasks/{task_id}", operation_id="get_task", summary="Read a task", responses=problems(_NO_TASK))
+async def get_task(task_id: TaskId, caller: Manager, store: StoreOf) -> Task:
+    """Return how far a task is. Ended ones are kept for 7 days."""
+    return _document(await tasks.get_task(store, caller, task_id))
+
+
+@router.delete(
+    "/v1/tasks/{task_id}",
+    operation_id="cancel_task",
+    summary="Cancel a task",
+    status_code=204,
+    responses=problems(_NO_TASK),
+)
+async def cancel_task(task_id: TaskId, caller: Manager, store: StoreOf) -> None:
+    """End a task; what it has moved stays moved. One that has ended stays as it is."""
+    await tasks.cancel_task(store, caller, task_id)
+
+
+@router.get("/v1/tasks", operation_id="list_tasks", summary="List tasks", responses=problems())
+async def list_tasks(
+    *,
+    query: Annotated[ListQuery, Query()],
+    caller: Manager,
+    store: StoreOf,
+    cursors: CursorsOf,
+    request: Request,
+    response: Response,
+) -> TaskPage:
+    """List the project's tasks in the order they were made, as far as the key covers their queues."""
+    listing = ("tasks", caller.project_id)
+    after = UUID(cursors.open(query.cursor, *listing)) if query.cursor is not None else None
+    found, last = await tasks.list_tasks(store, caller, after, query.limit)
+    documents = [_document(task) for task in found]
+    return page(TaskPage, documents, cursors.seal(last.hex, *listing) if last else None, request, response)
+
+
+def _document(task: model.Task) -> Task:
+    return Task.model_construct(
+        id=task.id.hex,
+        kind=task.kind,
+        state=task.state,
+        queue=task.queue,
+        moved=task.moved,
+        skipped=task.skipped,
+        remaining=task.remaining,
+        error=task.error,
+        created_at=task.created_at,
+        updated_at=task.updated_at,
+    )

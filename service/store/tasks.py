@@ -1,0 +1,200 @@
+"""Tasks in the database: what is asked for, how far they are, and a batch of one at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import takewhile
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model import Queue, Task, TaskState
+from service.store.connections import Fetches
+from service.store.moves import Departure, move_free
+from service.store.ready import Ready
+from service.store.statements import STATEMENTS
+from service.store.tables import queue, task
+from service.store.transactions import by_index, driver
+
+BATCH = 1000
+KEPT = timedelta(days=7)
+
+_REDRIVE = STATEMENTS["tasks.redrive"]
+_REDRIVE_FIFO = STATEMENTS["tasks.redrive_fifo"]
+_NOW = func.clock_timestamp()
+# A rate is kept by steps of this length.
+_STEP_SECONDS = 0.1
+# Somebody else holds what is next: at this moment, not for long.
+_HELD_REST = timedelta(seconds=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a redrive is asked for. `to` None: each message's source; `rate`: messages a second."""
+
+    to: str | None = None
+    max_messages: int | None = None
+    rate: float | None = None
+
+
+async def create(
+    connection: AsyncConnection, task_id: UUID, of: Queue, *, kind: str, wanted: dict[str, Any], total: int
+) -> Task:
+    """Make a task that starts at once."""
+    values = {
+        "project_id": of.project_id,
+        "id": task_id,
+        "kind": kind,
+        "state": TaskState.RUNNING,
+        "queue": of.name,
+        "queue_number": of.number,
+        "wanted": wanted,
+        "total": total,
+        "due_at": _NOW,
+        "created_at": _NOW,
+        "updated_at": _NOW,
+    }
+    return _task((await connection.execute(insert(task).values(values).returning(task))).one())
+
+
+async def find(connection: AsyncConnection, project_id: int, task_id: UUID) -> Task | None:
+    """Return a task of this project."""
+    found = (await connection.execute(select(task).where(_this(project_id, task_id)))).first()
+    return _task(found) if found else None
+
+
+async def cancel(connection: AsyncConnection, project_id: int, task_id: UUID) -> None:
+    """End a task, if it has not ended, after the batch that may be under way."""
+    running = and_(_this(project_id, task_id), task.c.state == TaskState.RUNNING)
+    await connection.execute(update(task).where(running).values(state=TaskState.CANCELLED, updated_at=_NOW))
+
+
+async def listed(connection: AsyncConnection, project_id: int, after: UUID | None, limit: int) -> list[Task]:
+    """Return tasks in the order in which they were made."""
+    mine = [task.c.project_id == project_id, *([task.c.id > after] if after else [])]
+    rows = await connection.execute(select(task).where(*mine).order_by(task.c.id).limit(limit))
+    return [_task(row) for row in rows]
+
+
+async def remove_old(connection: AsyncConnection) -> int:
+    """Forget tasks that ended long enough ago."""
+    old = and_(task.c.state != TaskState.RUNNING, task.c.updated_at < _NOW - KEPT)
+    return (await connection.execute(delete(task).where(old))).rowcount
+
+
+async def running(connection: AsyncConnection) -> bool:
+    """Tell whether there is a task to go on with."""
+    found = await connection.execute(select(task.c.id).where(task.c.state == TaskState.RUNNING).limit(1))
+    return found.first() is not None
+
+
+async def run_batch(connection: AsyncConnection, ready: Ready) -> bool:
+    """Do the next batch of the task that is due first; False: none is, or others are at it."""
+    due = (
+        select(task)
+        .where(task.c.state == TaskState.RUNNING, task.c.due_at <= _NOW)
+        .order_by(task.c.due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    found = (await connection.execute(due)).first()
+    if found is None:
+        return False
+    await by_index(connection)
+    link = await driver(connection)
+    values = await _redrive(connection, link, found, ready)
+    await connection.execute(
+        update(task).where(_this(found.project_id, found.id)).values(values).values(updated_at=_NOW)
+    )
+    return True
+
+
+async def _redrive(connection: AsyncConnection, link: Fetches, found: Row[Any], ready: Ready) -> dict[str, Any]:
+    """Move the next messages of a dead-letter queue; return what has changed of its task."""
+    wanted = Wanted(**found.wanted)
+    source = await _queue(connection, queue.c.number == found.queue_number)
+    if source is None:
+        return {"state": TaskState.DONE}
+    to_number = None
+    if wanted.to is not None:
+        target = await _queue(connection, and_(queue.c.project_id == found.project_id, queue.c.name == wanted.to))
+        if target is None or target.type != source.type:
+            return {"state": TaskState.FAILED, "error": f"The queue {wanted.to!r} is gone, or of another type now."}
+        to_number = target.number
+    limit = _limit(wanted, found.moved)
+    if source.type == "fifo":
+        place = found.queue_number, found.after_group, found.after_seq
+        rows = await link.fetch(_REDRIVE_FIFO, *place, limit, found.created_at, to_number)
+    else:
+        rows = await link.fetch(_REDRIVE, found.queue_number, found.after_id, limit, found.created_at, to_number)
+    return await _move(connection, found, rows, limit, ready)
+
+
+async def _queue(connection: AsyncConnection, which: ColumnElement[bool]) -> Any:
+    """Return a queue's row, or None; it is not deleted or purged before this transaction ends."""
+    return (await connection.execute(select(queue).where(which).with_for_update(read=True))).first()
+
+
+async def _move(
+    connection: AsyncConnection, found: Row[Any], rows: Sequence[asyncpg.Record], limit: int, ready: Ready
+) -> dict[str, Any]:
+    """Move what is free, up to the first message that somebody holds just now; return what has changed of the task."""
+    targets = {row["to_number"] for row in rows if row["free"] and row["to_number"]}
+    there = (
+        select(queue.c.number).where(queue.c.number.in_(targets)).order_by(queue.c.number).with_for_update(read=True)
+    )
+    standing = set((await connection.execute(there)).scalars()) if targets else set()
+    departures = [
+        Departure(found.queue_number, row["id"], to=row["to_number"])
+        for row in rows
+        if row["free"] and row["to_number"] in standing
+    ]
+    moved = {departure.id for departure in await move_free(await driver(connection), departures, ready)}
+    passed = list(takewhile(lambda row: row["id"] in moved or not row["free"] or not row["to_number"], rows))
+    values: dict[str, Any] = {
+        "moved": found.moved + len(moved),
+        "skipped": found.skipped + sum(row["free"] and not row["to_number"] for row in passed),
+    }
+    if passed:
+        last = passed[-1]
+        values |= {"after_id": last["id"], "after_group": last["name"], "after_seq": last["seq"]}
+    wanted = Wanted(**found.wanted)
+    if len(passed) < len(rows):
+        values["due_at"] = _NOW + _HELD_REST
+    elif len(rows) < limit or values["moved"] == wanted.max_messages:
+        values["state"] = TaskState.DONE
+    elif wanted.rate is not None:
+        values["due_at"] = _NOW + timedelta(seconds=len(rows) / wanted.rate)
+    return values
+
+
+def _limit(wanted: Wanted, moved: int) -> int:
+    """Return how many messages the next batch takes."""
+    limit = BATCH if wanted.rate is None else min(BATCH, max(1, int(wanted.rate * _STEP_SECONDS)))
+    return limit if wanted.max_messages is None else min(limit, wanted.max_messages - moved)
+
+
+def _this(project_id: int, task_id: UUID) -> ColumnElement[bool]:
+    return and_(task.c.project_id == project_id, task.c.id == task_id)
+
+
+def _task(row: Row[Any]) -> Task:
+    most = row.wanted.get("max_messages")
+    left = row.total - row.moved - row.skipped
+    if most is not None:
+        left = min(left, most - row.moved)
+    return Task(
+        id=row.id,
+        kind=row.kind,
+        state=TaskState(row.state),
+        queue=row.queue,
+        moved=row.moved,
+        skipped=row.skipped,
+        remaining=0 if row.state == TaskState.DONE else max(0, left),
+        error=row.error,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
