@@ -1,4 +1,4 @@
-"""Fifo queues, dead letters, priorities, tasks."""
+"""Fifo queues, dead letters, priorities, tasks, room in bounded queues."""
 
 from alembic import op
 
@@ -28,6 +28,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Remove it; messages of fifo queues stay, as messages of standard ones."""
+    op.drop_table("queue_room")
     op.drop_table("task")
     op.drop_table("fifo_group")
     for column in _MESSAGE_COLUMNS:

@@ -1,4 +1,4 @@
--- Fifo queues, dead letters, priorities, tasks.
+-- Fifo queues, dead letters, priorities, tasks, room in bounded queues.
 
 alter table queue
     add column deduplication_window interval not null default interval '300 seconds',
@@ -77,3 +77,15 @@ create table task (
     primary key (project_id, id)
 );
 create index task_running on task (project_id, due_at) where state = 'running';
+
+-- How many messages a process may still send into a queue with max_length before it has to count again.
+create table queue_room (
+    queue_number bigint not null,
+    process bigint not null,
+    -- Names what was granted: another process may grant anew.
+    grant_id bigint not null,
+    version bigint not null,
+    permits bigint not null,
+    used_at timestamptz not null,
+    primary key (queue_number, process)
+);

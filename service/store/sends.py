@@ -2,12 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
-from service.errors import Problem, QueueFull
+from service.errors import Problem
 from service.model import NO_GROUP, NOTHING, Draft, Queue
 from service.store.connections import Link
 from service.store.statements import STATEMENTS
@@ -16,8 +15,6 @@ from service.telemetry import MESSAGES_SENT
 _SEND = STATEMENTS["messages.send"]
 _SEND_PLAIN = STATEMENTS["messages.send_plain"]
 _SEND_FIFO = STATEMENTS["fifo.send"]
-_LOCK_LENGTH = STATEMENTS["messages.lock_length"]
-_LENGTH = STATEMENTS["messages.length"]
 
 
 class StaleQueue(Problem):
@@ -68,25 +65,6 @@ async def _store(link: Link, parcels: Sequence[Parcel], *, fifo: bool = False) -
         else StaleQueue()
         for parcel in parcels
     ]
-
-
-async def store_bounded(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
-    """Store into queues that set max_length, one parcel after the other."""
-    return [await link.atomically(partial(_store_within, link, parcel)) for parcel in parcels]
-
-
-async def _store_within(link: Link, parcel: Parcel) -> VisibleAt | Problem:
-    """Store if the queue has room: one sender at a time, so that no other changes the count."""
-    limit = parcel.queue.config.max_length or 0
-    await link.fetch(_LOCK_LENGTH, parcel.queue.number)
-    [counted] = await link.fetch(_LENGTH, parcel.queue.number, limit + 1)
-    if counted["length"] + len(parcel.drafts) > limit:
-        return QueueFull(
-            f"The queue {parcel.queue.name!r} holds {counted['length']} of at most {limit} messages (max_length). "
-            "Send again when consumers have made room."
-        )
-    [outcome] = await store(link, [parcel])
-    return outcome
 
 
 def _visible_at(queue: Queue, draft: Draft, now: datetime) -> datetime:

@@ -18,6 +18,7 @@ from service.store.lane import Lane
 from service.store.lines import Claimed
 from service.store.ready import Ready
 from service.store.receipts import ReceiptSeal
+from service.store.rooms import Rooms
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
 from service.store.wakeups import Wakeups
@@ -42,7 +43,7 @@ class Store:
         self.receipts = ReceiptSeal(deployment.secret_key)
         self._links = {name: Link(direct, f"restante-{name}") for name in _LINKS}
         self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
-        self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", sends.store_bounded)
+        self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", Rooms().store)
         self._settles: Lane[Bundle, list[Settled | Problem]] = Lane(
             "settle", partial(settles.settle_bundles, self._links["settle"], self.announce_all), weigh=settles.weigh
         )

@@ -141,3 +141,14 @@ task = Table(
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
 )
+
+queue_room = Table(
+    "queue_room",
+    metadata,
+    Column("queue_number", BigInteger, primary_key=True),
+    Column("process", BigInteger, primary_key=True),
+    Column("grant_id", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("permits", BigInteger, nullable=False),
+    Column("used_at", _TIME, nullable=False),
+)

@@ -40,14 +40,6 @@ with moment as materialized (
 )
 select now, array(select distinct queue_number from stored) as stored from moment;
 
--- name: lock_length
--- One sender at a time into a queue that sets max_length: the count that follows is then exact.
-select pg_advisory_xact_lock($1::bigint);
-
--- name: length
-select count(*) as length
-from (select from message where queue_number = $1 limit $2) as counted;
-
 -- name: claim
 -- `upto` is read before the transaction has a number and `now` after it: see service/store/marks.py.
 with moment as materialized (

@@ -65,6 +65,10 @@ with moment as materialized (
     cross join moment
     left join grown on grown.queue_number = gone.to_number and grown.name = gone.message_group
     where gone.to_number is not null
+), crowded as (
+    -- What was granted there did not reckon with these.
+    delete from queue_room
+    where queue_number = any(array(select gone.to_number from gone where gone.to_number is not null))
 ), unheard as (
     -- Priorities that the other queue has not met before: its claims would not look for them.
     select gone.to_number, array_agg(distinct gone.urgency) as urgencies

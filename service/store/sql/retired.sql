@@ -19,6 +19,8 @@ with mine as materialized (
     ) as found
 ), gone as (
     delete from message where ctid = any(array(select ctid from batch)) returning queue_number
+), rooms as (
+    delete from queue_room using mine where queue_room.queue_number = mine.number
 ), groups as (
     -- There are no more of them than messages.
     delete from fifo_group

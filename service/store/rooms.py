@@ -1,0 +1,129 @@
+"""Sending into queues that set max_length: never a message more, and a count only now and then.
+
+A process that has counted grants itself, and the others that send there, the room that is left. Within that it sends
+without counting. Deletes only make more room, so what was granted stays safe; and what is left ungranted by then is
+found by the next count. Sending shares a lock which counting has alone: nothing is under way while somebody counts.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from service.errors import Problem, QueueFull
+from service.model import Queue
+from service.store.connections import Link
+from service.store.identifiers import random_number
+from service.store.sends import Parcel, VisibleAt, store
+from service.store.statements import STATEMENTS
+
+_ENTER = STATEMENTS["rooms.enter"]
+_GRANTED = STATEMENTS["rooms.granted"]
+_CLOSE = STATEMENTS["rooms.close"]
+_COUNT = STATEMENTS["rooms.count"]
+_GRANT = STATEMENTS["rooms.grant"]
+_REMEMBERED = 10_000
+
+Outcomes = list[VisibleAt | Problem]
+
+
+class _Room(Struct):
+    """What was granted last, and how much of it was used since."""
+
+    grant_id: int
+    used: int
+
+
+class Rooms:
+    """What one process has been granted in each queue, by the queue's number."""
+
+    def __init__(self) -> None:
+        self._process = random_number()
+        self._rooms: OrderedDict[int, _Room] = OrderedDict()
+
+    async def store(self, link: Link, parcels: Sequence[Parcel]) -> Outcomes:
+        """Store parcels of bounded queues, each wholly or not at all."""
+        outcomes: dict[int, VisibleAt | Problem] = {}
+        places: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for place, parcel in enumerate(parcels):
+            places[parcel.queue.number, parcel.queue.version].append(place)
+        for mine in places.values():
+            stored = await self._store(link, [parcels[place] for place in mine])
+            outcomes |= zip(mine, stored, strict=True)
+        return [outcomes[place] for place in range(len(parcels))]
+
+    async def _store(self, link: Link, parcels: Sequence[Parcel]) -> Outcomes:
+        """Store parcels of one queue."""
+        number = parcels[0].queue.number
+        within = await link.atomically(partial(self._within_grant, link, parcels))
+        if within is not None:
+            return within
+        # Unless the count commits nobody knows what of an older grant was used.
+        self._rooms.pop(number, None)
+        stored, grant_id = await link.atomically(partial(self._counted, link, parcels))
+        if grant_id is not None:
+            self._remember(number, _Room(grant_id, 0))
+        return stored
+
+    async def store_counted(self, link: Link, parcels: Sequence[Parcel]) -> Outcomes:
+        """Store parcels of one bounded queue after a count, in a transaction of the caller's."""
+        self._rooms.pop(parcels[0].queue.number, None)
+        stored, _ = await self._counted(link, parcels)
+        return stored
+
+    async def _within_grant(self, link: Link, parcels: Sequence[Parcel]) -> Outcomes | None:
+        """Store parcels of one queue if what was granted is enough for them; None if it is not."""
+        queue = parcels[0].queue
+        if queue.number not in self._rooms:
+            return None
+        await link.fetch(_ENTER, queue.number)
+        rows = await link.fetch(_GRANTED, queue.number, self._process)
+        if not rows or rows[0]["version"] != queue.version:
+            return None
+        room = self._rooms[queue.number]
+        if room.grant_id != rows[0]["grant_id"]:
+            self._remember(queue.number, room := _Room(rows[0]["grant_id"], 0))
+        wanted = _messages(parcels)
+        if room.used + wanted > rows[0]["permits"]:
+            return None
+        # Before it is done: whatever comes of it, these were not left over.
+        room.used += wanted
+        return await store(link, parcels)
+
+    async def _counted(self, link: Link, parcels: Sequence[Parcel]) -> tuple[Outcomes, int | None]:
+        """Count, store what there is room for, and grant what is left; return the grant's id if there is one."""
+        queue = parcels[0].queue
+        limit = queue.config.max_length or 0
+        await link.fetch(_CLOSE, queue.number)
+        [counted] = await link.fetch(_COUNT, queue.number, limit + 1)
+        room = limit - counted["length"]
+        accepted = []
+        for parcel in parcels:
+            if len(parcel.drafts) <= room:
+                accepted.append(parcel)
+                room -= len(parcel.drafts)
+        stored = iter(await store(link, accepted) if accepted else [])
+        # Also when nothing is left: what others were granted before counts no more.
+        grant_id = random_number() if accepted or room > 0 else None
+        if grant_id is not None:
+            await link.fetch(_GRANT, queue.number, self._process, queue.version, room, grant_id)
+        taken = set(map(id, accepted))
+        outcomes = [next(stored) if id(parcel) in taken else _full(queue, counted["length"]) for parcel in parcels]
+        return outcomes, grant_id
+
+    def _remember(self, number: int, room: _Room) -> None:
+        self._rooms[number] = room
+        if len(self._rooms) > _REMEMBERED:
+            self._rooms.popitem(last=False)
+
+
+def _messages(parcels: Iterable[Parcel]) -> int:
+    return sum(len(parcel.drafts) for parcel in parcels)
+
+
+def _full(queue: Queue, length: int) -> QueueFull:
+    return QueueFull(
+        f"The queue {queue.name!r} holds {length} of at most {queue.config.max_length} messages (max_length). "
+        "Send again when consumers have made room."
+    )
