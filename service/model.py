@@ -23,6 +23,7 @@ MAX_BATCH = 1000
 MAX_RECEIVE = 100
 MAX_RECEIVES = 1000
 MAX_GROUP = 128
+MAX_DEDUPLICATION_ID = 128
 MAX_DEDUPLICATION_WINDOW = DAY
 MAX_HEADERS = 64
 MAX_LABELS = 50
@@ -197,7 +198,7 @@ class Draft(Struct):
 
     `id` is given when it enters a queue. `delay` None is the queue's; `headers` is one JSON object of strings, None
     when there are none; `content_type` None is application/json; `size` counts the octets of body and headers;
-    `urgency` is 9 minus the priority.
+    `urgency` is 9 minus the priority. `duplicate`: it was there already, and its id is the first one's.
     """
 
     body: bytes
@@ -213,6 +214,8 @@ class Draft(Struct):
     group: str | None = None
     urgency: int = LEAST_URGENT
     id: UUID = NO_ID
+    deduplication_id: str | None = None
+    duplicate: bool = False
 
     @property
     def is_plain(self) -> bool:

@@ -32,6 +32,7 @@ _has_control = re.compile("[\x00-\x1f\x7f-\x9f]").search
 _is_traceparent = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,200})?\Z").match
 _is_tracestate = re.compile(rb"[ -~]{1,512}\Z").match
 _is_number = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z").match
+_is_idempotency_key = re.compile(rb'(?:"(?P<quoted>[!#-~ ]{1,128})"|(?P<bare>[!#-~][!-~]{0,127}))\Z').match
 _wait_preference = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])", re.IGNORECASE).search
 
 
@@ -68,6 +69,13 @@ class Message(Struct, forbid_unknown_fields=True):
     group: Annotated[
         str | None,
         Meta(description="1 to 128 characters. In a fifo queue the messages of a group are in order; else shown."),
+    ] = None
+    deduplication_id: Annotated[
+        str | None,
+        Meta(
+            description="1 to 128 characters: sent again to this queue within its deduplication window, nothing is "
+            "stored and the first message's id is answered."
+        ),
     ] = None
 
 
@@ -153,9 +161,18 @@ async def send_message(store: Store, exchange: Exchange) -> Answer:
     draft = _draft(message, "", errors)
     if errors:
         raise InvalidRequest(errors)
+    return await _send_one(store, exchange, draft, "/deduplication_id")
+
+
+async def _send_one(store: Store, exchange: Exchange, draft: Draft, pointer: str) -> Answer:
+    """Send a message; `pointer` is where its deduplication id stands."""
     _trace([draft], exchange.headers)
+    if (key := idempotency_key(exchange.headers)) is not None:
+        if draft.deduplication_id not in (None, key):
+            raise invalid(pointer, "conflict", "The Idempotency-Key is another one. Give one of the two.")
+        draft.deduplication_id = key
     [visible_at] = await send(store, exchange.caller.project_id, exchange.name, [draft])
-    return json_answer(201, _sent(draft, visible_at))
+    return json_answer(200 if draft.duplicate else 201, _sent(draft, visible_at))
 
 
 async def send_batch(store: Store, exchange: Exchange) -> Answer:
@@ -169,16 +186,16 @@ async def send_batch(store: Store, exchange: Exchange) -> Answer:
     if errors:
         raise InvalidRequest(errors)
     _trace(drafts, exchange.headers)
-    visible_at = await send(store, exchange.caller.project_id, exchange.name, drafts, batch=True)
-    return json_answer(201, b'{"messages":[%b]}' % b",".join(map(_sent, drafts, visible_at)))
+    key = idempotency_key(exchange.headers)
+    visible_at = await send(store, exchange.caller.project_id, exchange.name, drafts, batch=True, key=key)
+    repeated = key is not None and all(draft.duplicate for draft in drafts)
+    return json_answer(200 if repeated else 201, b'{"messages":[%b]}' % b",".join(map(_sent, drafts, visible_at)))
 
 
 async def send_raw(store: Store, exchange: Exchange) -> Answer:
     """Store the request's body as it is; what else belongs to the message is in Restante-* headers."""
     draft = _raw_draft(exchange.body, exchange.headers)
-    _trace([draft], exchange.headers)
-    [visible_at] = await send(store, exchange.caller.project_id, exchange.name, [draft])
-    return json_answer(201, _sent(draft, visible_at))
+    return await _send_one(store, exchange, draft, _header_pointer(b"restante-deduplication-id"))
 
 
 async def receive_messages(store: Store, exchange: Exchange) -> Answer:
@@ -247,7 +264,10 @@ def _draft(message: Message, pointer: str, errors: list[FieldError]) -> Draft:
     if message.priority is not None:
         draft.urgency = _urgency(message.priority, f"{pointer}/priority", errors)
     if message.group is not None:
-        draft.group = _group(message.group, f"{pointer}/group", errors)
+        draft.group = _label(message.group, model.MAX_GROUP, f"{pointer}/group", errors)
+    if message.deduplication_id is not None:
+        place = f"{pointer}/deduplication_id"
+        draft.deduplication_id = _label(message.deduplication_id, model.MAX_DEDUPLICATION_ID, place, errors)
     return draft
 
 
@@ -335,7 +355,9 @@ def _put_raw(draft: Draft, name: bytes, text: str, errors: list[FieldError]) -> 
     elif name == b"restante-ttl":
         draft.ttl = _header_duration(name, text, errors, model.SECOND, model.MAX_RETENTION)
     elif name == b"restante-group":
-        draft.group = _group(text, _header_pointer(name), errors)
+        draft.group = _label(text, model.MAX_GROUP, _header_pointer(name), errors)
+    elif name == b"restante-deduplication-id":
+        draft.deduplication_id = _label(text, model.MAX_DEDUPLICATION_ID, _header_pointer(name), errors)
     elif name == b"restante-priority":
         draft.urgency = _header_urgency(name, text, errors)
     else:
@@ -378,12 +400,23 @@ def _header_urgency(name: bytes, text: str, errors: list[FieldError]) -> int:
     return _urgency(int(text[:9]), pointer, errors)
 
 
-def _group(group: str, pointer: str, errors: list[FieldError]) -> str:
-    if not 1 <= len(group) <= model.MAX_GROUP:
-        errors.append(_out_of_range(pointer, f"1 to {model.MAX_GROUP} characters", len(group)))
-    elif _has_control(group):
+def _label(label: str, most: int, pointer: str, errors: list[FieldError]) -> str:
+    if not 1 <= len(label) <= most:
+        errors.append(_out_of_range(pointer, f"1 to {most} characters", len(label)))
+    elif _has_control(label):
         errors.append(FieldError(pointer, "control_character", "Control characters cannot be sent."))
-    return group
+    return label
+
+
+def idempotency_key(headers: dict[bytes, bytes]) -> str | None:
+    """Return the Idempotency-Key, without the quotes that its draft standard has around it. Raises MalformedRequest."""
+    value = headers.get(b"idempotency-key")
+    if value is None:
+        return None
+    match = _is_idempotency_key(value)
+    if match is None:
+        raise MalformedRequest("An Idempotency-Key has 1 to 128 visible ASCII characters, in quotes or without.")
+    return (match["quoted"] or match["bare"]).decode("ascii")
 
 
 def _trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
@@ -409,7 +442,7 @@ def _preferred_wait(headers: dict[bytes, bytes]) -> int | None:
 def _sent(draft: Draft, visible_at: datetime) -> bytes:
     return (
         f'{{"id":"{draft.id}","sent_at":"{rfc3339_of(sent_at(draft.id))}",'
-        f'"visible_at":"{rfc3339(visible_at)}","duplicate":false}}'
+        f'"visible_at":"{rfc3339(visible_at)}","duplicate":{"true" if draft.duplicate else "false"}}}'
     ).encode()
 
 

@@ -147,6 +147,8 @@ _NO_RECEIPT = {
     404: "It is not a receipt of this project, or its queue is gone: receipt_not_found.",
     409: "It is no longer the current lease of its message: lease_lost.",
 }
+_OTHER_BATCH = {409: "The Idempotency-Key was used for a batch of another number of messages: conflict."}
+_REPEATED = {"description": "It was sent before, within the deduplication window: nothing was stored."}
 _FULL = {429: "The queue holds max_length messages: queue_full."}
 
 
@@ -162,7 +164,13 @@ def response_entries(operation: Operation) -> dict[int | str, dict[str, Any]]:
     more = _NO_QUEUE if operation.on_queue else _NO_RECEIPT if "{receipt}" in operation.path else {}
     full = _FULL if operation.scope is _SEND else {}
     has_body = operation.raw or operation.request is not None
-    return problems({**more, **full}, body=has_body) | {operation.status: response}
+    repeated = {200: _REPEATED | {"content": response["content"]}} if operation.scope is _SEND else {}
+    return problems({**more, **full, **_other(operation)}, body=has_body) | repeated | {operation.status: response}
+
+
+def _other(operation: Operation) -> dict[int, str]:
+    """Return the problem of a batch whose key was another batch's."""
+    return _OTHER_BATCH if operation.run is messages.send_batch else {}
 
 
 def request_entry(operation: Operation) -> dict[str, Any]:
@@ -179,15 +187,21 @@ def request_entry(operation: Operation) -> dict[str, Any]:
         extra["parameters"] += [_header(*header) for header in _RAW_HEADERS]
     elif operation.request is not None:
         extra["requestBody"] = {"content": _json(operation.request), "required": operation.body_required}
+    if operation.scope is _SEND:
+        extra["parameters"] += [_header("Idempotency-Key", _IDEMPOTENCY_KEY)]
     extra["parameters"] += [_header("Restante-Project", PROJECT_HEADER)]
     return extra
 
 
+_IDEMPOTENCY_KEY = (
+    "1 to 128 visible ASCII characters, the message's deduplication id; of a batch, what all of it is known by."
+)
 _RAW_HEADERS = (
     ("Restante-Delay", "Seconds until the message becomes visible; default: the queue's delay."),
     ("Restante-Ttl", "Seconds it is kept from then on; default: the queue's retention."),
     ("Restante-Priority", "0 (default) to 9, the highest first; standard queues only."),
     ("Restante-Group", "The group of the message, 1 to 128 characters."),
+    ("Restante-Deduplication-Id", "The message's deduplication id, 1 to 128 characters."),
     ("Restante-Header-NAME", "The message's header NAME."),
 )
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from service.domain.once import is_asked_for, send_once
 from service.errors import FieldError, InvalidRequest, PayloadTooLarge, QueueFull, Unavailable
 from service.model import LEAST_URGENT, Draft, Queue
 from service.store import queues
@@ -14,14 +15,22 @@ _TRIES = 5
 
 
 async def send(
-    store: Store, project_id: int, queue_name: str, drafts: list[Draft], *, batch: bool = False
+    store: Store,
+    project_id: int,
+    queue_name: str,
+    drafts: list[Draft],
+    *,
+    batch: bool = False,
+    key: str | None = None,
 ) -> list[datetime]:
     """Store the messages, all or none, give each its id, and return when each becomes visible.
 
-    `batch`: the sender gave a list, so a problem points into it. Raises NotFound, InvalidRequest, PayloadTooLarge,
-    QueueFull, Unavailable.
+    `batch`: the sender gave a list, so a problem points into it; `key`: what the whole of it is known by. What was sent
+    before is not stored again: its drafts become duplicates, with the first one's id. Raises NotFound, InvalidRequest,
+    PayloadTooLarge, QueueFull, Conflict, Unavailable.
     """
     queue = store.directory.known(project_id, queue_name) or await store.directory.find(project_id, queue_name)
+    once = is_asked_for(drafts, key)
     for draft in drafts:
         draft.id = store.identifiers.message()
     for _ in range(_TRIES):
@@ -29,6 +38,8 @@ async def send(
             _check_sizes(queue, drafts, batch=batch)
             if any([draft.urgency != LEAST_URGENT for draft in drafts]):  # noqa: C419 - a generator takes twice the time
                 queue = await _with_priorities(store, queue, drafts, batch=batch)
+            if (once or queue.config.deduplicate_by_content) and queue.config.deduplication_window:
+                return await send_once(store, queue, drafts, key)
             return await store.send(queue, drafts)
         except StaleQueue:
             queue = await store.directory.find(project_id, queue_name)

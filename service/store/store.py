@@ -12,6 +12,7 @@ from service.store import sends, settles
 from service.store.claims import Claims
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, create_engine
+from service.store.deduplication import Sent, Unique, store_once
 from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
@@ -23,14 +24,14 @@ from service.store.settles import Bundle, Settle, Settled
 from service.store.wakeups import Wakeups
 from service.telemetry import PARKED_RECEIVES
 
-_LINKS = ("send", "send-bounded", "claim", "settle", "find", "names", "notify")
+_LINKS = ("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify")
 
 
 class Store:
     """Built once in a process, inside its event loop. The verbs of `domain` take it first.
 
-    Held connections: sends, bounded sends, claims, settles, look-ups, notifications, and the listener. They go past
-    a pooler, which has nothing to give to a connection that is never idle.
+    Held connections: sends, bounded sends, deduplicated sends, claims, settles, look-ups, notifications, and the
+    listener. They go past a pooler, which has nothing to give to a connection that is never idle.
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -43,6 +44,9 @@ class Store:
         self._links = {name: Link(direct, f"restante-{name}") for name in _LINKS}
         self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
         self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", sends.store_bounded)
+        self._once: Lane[Unique, list[Sent]] = Lane(
+            "send-once", partial(store_once, self._links["send-once"]), weigh=sends.weigh
+        )
         self._settles: Lane[Bundle, list[Settled | Problem]] = Lane(
             "settle", partial(settles.settle_bundles, self._links["settle"], self.announce_all), weigh=settles.weigh
         )
@@ -69,7 +73,7 @@ class Store:
 
     async def open(self) -> None:
         """Start the lanes. The database need not be there yet: what asks for it is told so."""
-        for lane in (self._sends, self._bounded, self._settles):
+        for lane in (self._sends, self._bounded, self._once, self._settles):
             lane.open()
         self.directory.open()
         self.claims.open()
@@ -79,7 +83,7 @@ class Store:
         """Finish what is under way and let go of every connection."""
         await self.claims.close()
         await self.wakeups.close()
-        for lane in (self._sends, self._bounded, self._settles):
+        for lane in (self._sends, self._bounded, self._once, self._settles):
             await lane.close()
         await self.directory.close()
         for link in self._links.values():
@@ -90,10 +94,20 @@ class Store:
         """Store messages durably; return when each becomes visible. Raises StaleQueue, QueueFull, Unavailable."""
         lane = self._sends if queue.config.max_length is None else self._bounded
         visible_at = await lane.submit(Parcel(queue, drafts))
-        if self.claims.has_line(queue.id):
-            self._wake(queue.id, min(visible_at))
-        self.wakeups.ready(queue.id)
+        self._announce_sent(queue.id, min(visible_at))
         return visible_at
+
+    async def send_once(self, parcel: Unique) -> list[Sent]:
+        """Store durably what was not sent before. Raises StaleQueue, QueueFull, Conflict, Unavailable."""
+        sents = await self._once.submit(parcel)
+        if new := [sent.visible_at for sent in sents if not sent.duplicate]:
+            self._announce_sent(parcel.queue.id, min(new))
+        return sents
+
+    def _announce_sent(self, queue_id: int, visible_at: datetime) -> None:
+        if self.claims.has_line(queue_id):
+            self._wake(queue_id, visible_at)
+        self.wakeups.ready(queue_id)
 
     async def settle(self, items: Sequence[Settle]) -> list[Settled | Problem]:
         """Settle leases; one outcome for each, in order, a problem where it failed. Raises Unavailable."""

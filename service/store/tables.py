@@ -141,3 +141,14 @@ task = Table(
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
 )
+
+deduplication = Table(
+    "deduplication",
+    metadata,
+    Column("queue_number", BigInteger, primary_key=True),
+    Column("hash", LargeBinary, primary_key=True),
+    Column("message_id", Uuid, nullable=False),
+    Column("visible_at", _TIME, nullable=False),
+    Column("members", Integer, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+)

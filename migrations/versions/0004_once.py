@@ -1,0 +1,20 @@
+"""Deduplication."""
+
+from alembic import op
+
+from migrations.scripts import run_script
+
+revision = "0004"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the memory of what was sent."""
+    run_script("0004_once")
+
+
+def downgrade() -> None:
+    """Forget what was sent: a repeat stores a second message."""
+    op.drop_table("deduplication")
