@@ -20,7 +20,7 @@ from service.errors import Conflict, Problem
 from service.model import NOTHING, Draft, Queue
 from service.store.clock import EPOCH
 from service.store.connections import Link
-from service.store.sends import Parcel, StaleQueue, StoreParcels, store, store_bounded
+from service.store.sends import Parcel, StaleQueue, StoreParcels, newest_versions, store, store_bounded
 from service.store.statements import STATEMENTS
 from service.store.transactions import by_index, transaction
 from service.telemetry import MESSAGES_DEDUPLICATED
@@ -111,12 +111,9 @@ async def _store_some(link: Link, parcels: dict[int, Unique], run: StoreParcels)
 
 def _outdated(parcels: dict[int, Unique]) -> Outcomes:
     """Refuse what was sent to an older version of a queue than another parcel was."""
-    latest: dict[int, int] = {}
-    for parcel in parcels.values():
-        number, version = parcel.queue.number, parcel.queue.version
-        latest[number] = max(version, latest.get(number, version))
+    newest = newest_versions(parcels.values())
     return {
-        place: StaleQueue() for place, parcel in parcels.items() if parcel.queue.version < latest[parcel.queue.number]
+        place: StaleQueue() for place, parcel in parcels.items() if parcel.queue.version < newest[parcel.queue.number]
     }
 
 
