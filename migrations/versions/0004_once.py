@@ -1,4 +1,4 @@
-"""Deduplication."""
+"""Deduplication, transactions."""
 
 from alembic import op
 
@@ -11,10 +11,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the memory of what was sent."""
+    """Add the memory of what was sent, and of what transactions were answered."""
     run_script("0004_once")
 
 
 def downgrade() -> None:
     """Forget what was sent: a repeat stores a second message."""
+    op.drop_table("transaction_answer")
     op.drop_table("deduplication")

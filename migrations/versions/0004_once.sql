@@ -21,3 +21,23 @@ with (
     autovacuum_vacuum_cost_delay = 0
 );
 create index deduplication_expiry on deduplication (queue_number, expires_at);
+
+-- What transactions were answered, under each receipt they named, in slots that are emptied in turn as those of
+-- settlement are. One that has no receipts but a key is under its project, lease 0 and the key's hash.
+create table transaction_answer (
+    slot smallint not null,
+    queue_id bigint not null,
+    lease bigint not null,
+    message_id uuid not null,
+    -- SHA-256 of what was asked: the same again is answered the same.
+    digest bytea not null,
+    -- Whether the receipt was spent, and not only prolonged.
+    spent boolean not null,
+    -- In the row of the first receipt.
+    answer bytea
+) partition by list (slot);
+create table transaction_answer_0 partition of transaction_answer for values in (0);
+create table transaction_answer_1 partition of transaction_answer for values in (1);
+create table transaction_answer_2 partition of transaction_answer for values in (2);
+create table transaction_answer_3 partition of transaction_answer for values in (3);
+create index transaction_answer_receipt on transaction_answer (queue_id, lease, message_id);

@@ -6,6 +6,7 @@ from binascii import Error as NotBase64
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -158,7 +159,7 @@ async def send_message(store: Store, exchange: Exchange) -> Answer:
     """Store one message and answer once it is durable."""
     message = decode(_message_decoder, exchange.body)
     errors: list[FieldError] = []
-    draft = _draft(message, "", errors)
+    draft = draft_of(message, "", errors)
     if errors:
         raise InvalidRequest(errors)
     return await _send_one(store, exchange, draft, "/deduplication_id")
@@ -166,7 +167,7 @@ async def send_message(store: Store, exchange: Exchange) -> Answer:
 
 async def _send_one(store: Store, exchange: Exchange, draft: Draft, pointer: str) -> Answer:
     """Send a message; `pointer` is where its deduplication id stands."""
-    _trace([draft], exchange.headers)
+    keep_trace([draft], exchange.headers)
     if (key := idempotency_key(exchange.headers)) is not None:
         if draft.deduplication_id not in (None, key):
             raise invalid(pointer, "conflict", "The Idempotency-Key is another one. Give one of the two.")
@@ -182,10 +183,10 @@ async def send_batch(store: Store, exchange: Exchange) -> Answer:
         detail = f"A batch has 1 to {model.MAX_BATCH} messages, this one {len(messages)}."
         raise invalid("/messages", "out_of_range", detail)
     errors: list[FieldError] = []
-    drafts = [_draft(message, f"/messages/{position}", errors) for position, message in enumerate(messages)]
+    drafts = [draft_of(message, f"/messages/{position}", errors) for position, message in enumerate(messages)]
     if errors:
         raise InvalidRequest(errors)
-    _trace(drafts, exchange.headers)
+    keep_trace(drafts, exchange.headers)
     key = idempotency_key(exchange.headers)
     visible_at = await send(store, exchange.caller.project_id, exchange.name, drafts, batch=True, key=key)
     repeated = key is not None and all(draft.duplicate for draft in drafts)
@@ -248,7 +249,7 @@ def _out_of_range(pointer: str, bounds: str, value: object) -> FieldError:
     return FieldError(pointer, "out_of_range", f"Must be {bounds}; this is {value}.")
 
 
-def _draft(message: Message, pointer: str, errors: list[FieldError]) -> Draft:
+def draft_of(message: Message, pointer: str, errors: list[FieldError]) -> Draft:
     """Return the message as it is going to be stored; what is wrong with it goes into `errors`."""
     body = bytes(message.body)
     plain = message.body_base64 is None and body
@@ -419,7 +420,7 @@ def idempotency_key(headers: dict[bytes, bytes]) -> str | None:
     return (match["quoted"] or match["bare"]).decode("ascii")
 
 
-def _trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
+def keep_trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
     """Let messages keep the trace context (W3C) that they were sent with; what is malformed is ignored, as it asks."""
     parent, state = headers.get(b"traceparent"), headers.get(b"tracestate")
     if parent is None or not _is_traceparent(parent):
@@ -440,9 +441,14 @@ def _preferred_wait(headers: dict[bytes, bytes]) -> int | None:
 
 
 def _sent(draft: Draft, visible_at: datetime) -> bytes:
+    return sent_json(draft.id, visible_at, duplicate=draft.duplicate)
+
+
+def sent_json(message_id: UUID, visible_at: datetime, *, duplicate: bool) -> bytes:
+    """Return what a sender is told of a message."""
     return (
-        f'{{"id":"{draft.id}","sent_at":"{rfc3339_of(sent_at(draft.id))}",'
-        f'"visible_at":"{rfc3339(visible_at)}","duplicate":{"true" if draft.duplicate else "false"}}}'
+        f'{{"id":"{message_id}","sent_at":"{rfc3339_of(sent_at(message_id))}",'
+        f'"visible_at":"{rfc3339(visible_at)}","duplicate":{"true" if duplicate else "false"}}}'
     ).encode()
 
 

@@ -26,6 +26,8 @@ async def send_once(store: Store, queue: Queue, drafts: list[Draft], key: str | 
 
 def unique(queue: Queue, drafts: list[Draft], key: str | None = None) -> Unique:
     """Return a parcel with what its messages are known by."""
+    if not queue.config.deduplication_window:
+        return Unique(queue, drafts, [()] * len(drafts))
     by_content = queue.config.deduplicate_by_content and key is None
     hashes = [_hashes(draft, position, key, by_content=by_content) for position, draft in enumerate(drafts)]
     return Unique(queue, drafts, hashes, keyed=key is not None)

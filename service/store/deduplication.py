@@ -62,11 +62,11 @@ class _Known(Struct):
     members: int
 
 
-class _Look(Struct):
-    """What the database knew under the hashes, and which of them were taken now, for messages visible from when on."""
+class Taken(Struct):
+    """What the database knew under some hashes; which are fresh, with the time when their messages are visible."""
 
     known: dict[Hash, _Known]
-    taken: dict[Hash, datetime]
+    fresh: dict[Hash, datetime]
 
 
 class _Plan(Struct):
@@ -77,7 +77,7 @@ class _Plan(Struct):
     amended: dict[Hash, Sent] = {}
 
 
-class _Again(Exception):  # noqa: N818 - not an error: it takes the transaction back
+class Again(Exception):  # noqa: N818 - not an error: it takes the transaction back
     """What was begun has to be done again, without the parcels that have a problem."""
 
     def __init__(self, problems: Mapping[int, Problem] = MappingProxyType({})) -> None:
@@ -104,7 +104,7 @@ async def _store_some(link: Link, parcels: dict[int, Unique], run: StoreParcels)
     while waiting := {place: parcel for place, parcel in parcels.items() if place not in outcomes}:
         try:
             outcomes |= await link.atomically(partial(store_within, link, waiting, run))
-        except _Again as again:
+        except Again as again:
             outcomes |= again.problems
     return outcomes
 
@@ -118,9 +118,13 @@ def _outdated(parcels: dict[int, Unique]) -> Outcomes:
 
 
 async def store_within(link: Link, parcels: dict[int, Unique], run: StoreParcels) -> dict[int, list[Sent]]:
-    """Store what is new, in a transaction of the caller's. Raises _Again."""
-    look = await _look(link, parcels)
-    plan = _plan(parcels, look)
+    """Store what is new, in a transaction of the caller's. Raises Again."""
+    return await store_taken(link, parcels, await take(link, parcels), run)
+
+
+async def store_taken(link: Link, parcels: dict[int, Unique], taken: Taken, run: StoreParcels) -> dict[int, list[Sent]]:
+    """Store what is new under the hashes that were taken, in the same transaction. Raises Again."""
+    plan = _plan(parcels, taken)
     if plan.amended:
         sents = plan.amended.values()
         await link.fetch(
@@ -135,25 +139,31 @@ def _columns(hashes: Iterable[Hash]) -> tuple[list[int], list[bytes]]:
     return [number for number, _ in hashes], [digest for _, digest in hashes]
 
 
-async def _look(link: Link, parcels: dict[int, Unique]) -> _Look:
-    """Take every hash that is new, and read who took the others. Raises _Again."""
+async def take(link: Link, parcels: dict[int, Unique]) -> Taken:
+    """Take every hash that is new, and read who took the others. Raises Again."""
     entries: dict[Hash, tuple[Any, ...]] = {}
     for parcel in parcels.values():
         queue, members = parcel.queue, len(parcel.drafts)
         for draft, hashes in zip(parcel.drafts, parcel.hashes, strict=True):
             for digest in hashes:
                 entries.setdefault((queue.number, digest), _entry(queue, digest, draft, members))
+    if not entries:
+        return Taken({}, {})
     head, *rows = await link.fetch(_REMEMBER, *map(list, zip(*entries.values(), strict=True)))
-    stale = {place: StaleQueue() for place, parcel in parcels.items() if parcel.queue.number not in head["current"]}
+    stale = {
+        place: StaleQueue()
+        for place, parcel in parcels.items()
+        if any(parcel.hashes) and parcel.queue.number not in head["current"]
+    }
     if stale:
-        raise _Again(stale)
-    taken = {(row["number"], row["hash"]): row["visible_at"] for row in rows}
-    others = [entry for entry in entries if entry not in taken]
+        raise Again(stale)
+    fresh = {(row["number"], row["hash"]): row["visible_at"] for row in rows}
+    others = [entry for entry in entries if entry not in fresh]
     found = await link.fetch(_RECALL, *_columns(others)) if others else []
     known = {
         (row["number"], row["hash"]): _Known(row["message_id"], row["visible_at"], row["members"]) for row in found
     }
-    return _Look(known, taken)
+    return Taken(known, fresh)
 
 
 def _entry(queue: Queue, digest: bytes, draft: Draft, members: int) -> tuple[Any, ...]:
@@ -163,10 +173,10 @@ def _entry(queue: Queue, digest: bytes, draft: Draft, members: int) -> tuple[Any
     return queue.number, queue.version, digest, draft.id, delay, draft.deliver_at, members
 
 
-def _plan(parcels: dict[int, Unique], look: _Look) -> _Plan:
-    """Decide, in the order in which the messages came, which are new and which are repeats. Raises _Again."""
+def _plan(parcels: dict[int, Unique], taken: Taken) -> _Plan:
+    """Decide, in the order in which the messages came, which are new and which are repeats. Raises Again."""
     plan = _Plan()
-    resolved = dict(look.known)
+    resolved = dict(taken.known)
     for place, parcel in parcels.items():
         if parcel.keyed:
             _check_batch(place, parcel, resolved)
@@ -179,7 +189,7 @@ def _plan(parcels: dict[int, Unique], look: _Look) -> _Plan:
                 sent = Sent(first.id, first.visible_at, duplicate=True)
             else:
                 # The time of one without a hash is known when it is stored.
-                sent = Sent(draft.id, look.taken[keys[0]] if keys else EPOCH)
+                sent = Sent(draft.id, taken.fresh[keys[0]] if keys else EPOCH)
                 new.append(position)
             sents.append(sent)
             for key in keys:
@@ -191,18 +201,18 @@ def _plan(parcels: dict[int, Unique], look: _Look) -> _Plan:
 
 
 def _check_batch(place: int, parcel: Unique, resolved: dict[Hash, _Known]) -> None:
-    """See that a batch with a key is either new or the same one again. Raises _Again."""
+    """See that a batch with a key is either new or the same one again. Raises Again."""
     number = parcel.queue.number
     known = [resolved.get((number, hashes[0])) for hashes in parcel.hashes]
     if not any(known):
         return
     if any(first is not None and first.members != len(known) for first in known):
-        raise _Again({place: _other_batch()})
+        raise Again({place: _other_batch()})
     own = [(number, digest) for hashes in parcel.hashes for digest in hashes[1:]]
     if not all(known) or any(key not in resolved for key in own):
         # The batch's time ran out as it was looked at; or the ids of its members mean nothing, since it is a repeat.
         parcel.hashes = [hashes[:1] for hashes in parcel.hashes]
-        raise _Again
+        raise Again
 
 
 def _other_batch() -> Conflict:
@@ -212,14 +222,14 @@ def _other_batch() -> Conflict:
 
 
 async def _store_new(link: Link, parcels: dict[int, Unique], plan: _Plan, run: StoreParcels) -> None:
-    """Store the messages that are new. Raises _Again."""
+    """Store the messages that are new. Raises Again."""
     places = [place for place, new in plan.new.items() if new]
     if not places:
         return
     stored = await run(link, [_parcel(parcels[place], plan.outcomes[place], plan.new[place]) for place in places])
     problems = {place: outcome for place, outcome in zip(places, stored, strict=True) if isinstance(outcome, Problem)}
     if problems:
-        raise _Again(problems)
+        raise Again(problems)
     for place, visible_at in zip(places, stored, strict=True):
         assert not isinstance(visible_at, Problem)  # noqa: S101 - see above
         for position, at in zip(plan.new[place], visible_at, strict=True):

@@ -1,14 +1,15 @@
 """What one process holds of the database: connections, lanes, lines, what it remembers of queues."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from service import telemetry
 from service.errors import Problem
 from service.model import Action, Draft, Queue
 from service.settings import Deployment
-from service.store import sends, settles
+from service.store import sends, settles, transacts
 from service.store.claims import Claims
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, create_engine
@@ -21,17 +22,20 @@ from service.store.ready import Ready
 from service.store.receipts import ReceiptSeal
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
+from service.store.transacts import Done, Name, Transact
 from service.store.wakeups import Wakeups
 from service.telemetry import PARKED_RECEIVES
 
-_LINKS = ("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify")
+_TRANSACTS = ("transact-1", "transact-2", "transact-3")
+_LINKS = ("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify", *_TRANSACTS)
 
 
 class Store:
     """Built once in a process, inside its event loop. The verbs of `domain` take it first.
 
-    Held connections: sends, bounded sends, deduplicated sends, claims, settles, look-ups, notifications, and the
-    listener. They go past a pooler, which has nothing to give to a connection that is never idle.
+    Held connections: sends, bounded sends, deduplicated sends, claims, settles, transactions, look-ups,
+    notifications, and the listener. They go past a pooler, which has nothing to give to a connection that is never
+    idle.
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -50,6 +54,11 @@ class Store:
         self._settles: Lane[Bundle, list[Settled | Problem]] = Lane(
             "settle", partial(settles.settle_bundles, self._links["settle"], self.announce_all), weigh=settles.weigh
         )
+        self._transacts: list[Lane[Transact, Done]] = [
+            Lane(name, partial(transacts.transact, self._links[name], self.announce_all), weigh=transacts.weigh)
+            for name in _TRANSACTS
+        ]
+        self._turn = 0
         self.directory = Directory(self._links["find"], self._links["names"])
         self.claims = Claims(
             self._links["claim"],
@@ -71,9 +80,13 @@ class Store:
     def _send_lane(self, name: str, run: "sends.StoreParcels") -> Lane[Parcel, VisibleAt]:
         return Lane(name, partial(run, self._links[name]), weigh=sends.weigh)
 
+    def _lanes(self) -> Iterator[Lane[Any, Any]]:
+        yield from (self._sends, self._bounded, self._once, self._settles)
+        yield from self._transacts
+
     async def open(self) -> None:
         """Start the lanes. The database need not be there yet: what asks for it is told so."""
-        for lane in (self._sends, self._bounded, self._once, self._settles):
+        for lane in self._lanes():
             lane.open()
         self.directory.open()
         self.claims.open()
@@ -83,7 +96,7 @@ class Store:
         """Finish what is under way and let go of every connection."""
         await self.claims.close()
         await self.wakeups.close()
-        for lane in (self._sends, self._bounded, self._once, self._settles):
+        for lane in self._lanes():
             await lane.close()
         await self.directory.close()
         for link in self._links.values():
@@ -119,6 +132,15 @@ class Store:
         if isinstance(outcome, Problem):
             raise outcome
         return outcome
+
+    async def transact(self, item: Transact) -> Done:
+        """Settle and send, all or nothing. Raises a Problem, StaleQueue too."""
+        self._turn = (self._turn + 1) % len(self._transacts)
+        return await self._transacts[self._turn].submit(item)
+
+    async def recall_transaction(self, name: Name, digest: bytes) -> Done | None:
+        """Return what the same transaction was answered, if it was done. Raises Conflict, Unavailable."""
+        return await transacts.recall(self.engine, name, digest)
 
     async def give_back(self, claimed: Claimed) -> None:
         """Return messages that nobody was handed, as if they had never been taken."""
