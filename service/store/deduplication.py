@@ -20,7 +20,7 @@ from service.errors import Conflict, Problem
 from service.model import NOTHING, Draft, Queue
 from service.store.clock import EPOCH
 from service.store.connections import Link
-from service.store.sends import Parcel, StaleQueue, StoreParcels, newest_versions, store, store_bounded
+from service.store.sends import Parcel, StaleQueue, VisibleAt, newest_versions, store, store_bounded
 from service.store.statements import STATEMENTS
 from service.store.transactions import by_index, transaction
 from service.telemetry import MESSAGES_DEDUPLICATED
@@ -30,6 +30,7 @@ BATCH = 5000
 _REMEMBER = STATEMENTS["deduplication.remember"]
 _RECALL = STATEMENTS["deduplication.recall"]
 _AMEND = STATEMENTS["deduplication.amend"]
+_LOCK_LENGTH = STATEMENTS["messages.lock_length"]
 _EXPIRE = STATEMENTS["deduplication.expire"]
 
 Hash = tuple[int, bytes]
@@ -89,24 +90,14 @@ Outcomes = dict[int, list[Sent] | Problem]
 
 
 async def store_once(link: Link, parcels: Sequence[Unique]) -> list[list[Sent] | Problem]:
-    """Store the parcels, each wholly or not at all; those into queues that set max_length one after the other."""
-    bounded = [place for place, parcel in enumerate(parcels) if parcel.queue.config.max_length is not None]
-    free = {place: parcel for place, parcel in enumerate(parcels) if parcel.queue.config.max_length is None}
-    outcomes = await _store_some(link, free, store)
-    for place in bounded:
-        outcomes |= await _store_some(link, {place: parcels[place]}, store_bounded)
-    return [outcomes[place] for place in range(len(parcels))]
-
-
-async def _store_some(link: Link, parcels: dict[int, Unique], run: StoreParcels) -> Outcomes:
-    """Store parcels in one transaction; what has to be refused is left out and the rest done again."""
-    outcomes = _outdated(parcels)
-    while waiting := {place: parcel for place, parcel in parcels.items() if place not in outcomes}:
+    """Store the parcels, each wholly or not at all; what has to be refused is left out and the rest done again."""
+    outcomes = _outdated(dict(enumerate(parcels)))
+    while waiting := {place: parcel for place, parcel in enumerate(parcels) if place not in outcomes}:
         try:
-            outcomes |= await link.atomically(partial(store_within, link, waiting, run))
+            outcomes |= await link.atomically(partial(_store_within, link, waiting))
         except Again as again:
             outcomes |= again.problems
-    return outcomes
+    return [outcomes[place] for place in range(len(parcels))]
 
 
 def _outdated(parcels: dict[int, Unique]) -> Outcomes:
@@ -117,12 +108,19 @@ def _outdated(parcels: dict[int, Unique]) -> Outcomes:
     }
 
 
-async def store_within(link: Link, parcels: dict[int, Unique], run: StoreParcels) -> dict[int, list[Sent]]:
-    """Store what is new, in a transaction of the caller's. Raises Again."""
-    return await store_taken(link, parcels, await take(link, parcels), run)
+async def _store_within(link: Link, parcels: dict[int, Unique]) -> dict[int, list[Sent]]:
+    taken = await take(link, parcels)
+    await lock_lengths(link, parcels.values())
+    return await store_taken(link, parcels, taken)
 
 
-async def store_taken(link: Link, parcels: dict[int, Unique], taken: Taken, run: StoreParcels) -> dict[int, list[Sent]]:
+async def lock_lengths(link: Link, parcels: Iterable[Parcel]) -> None:
+    """Let nobody else store into queues that set max_length, before the transaction ends."""
+    for number in sorted({parcel.queue.number for parcel in parcels if parcel.queue.config.max_length is not None}):
+        await link.fetch(_LOCK_LENGTH, number)
+
+
+async def store_taken(link: Link, parcels: dict[int, Unique], taken: Taken) -> dict[int, list[Sent]]:
     """Store what is new under the hashes that were taken, in the same transaction. Raises Again."""
     plan = _plan(parcels, taken)
     if plan.amended:
@@ -130,7 +128,7 @@ async def store_taken(link: Link, parcels: dict[int, Unique], taken: Taken, run:
         await link.fetch(
             _AMEND, *_columns(plan.amended), [sent.id for sent in sents], [sent.visible_at for sent in sents]
         )
-    await _store_new(link, parcels, plan, run)
+    await _store_new(link, parcels, plan)
     MESSAGES_DEDUPLICATED.inc(sum(sent.duplicate for sents in plan.outcomes.values() for sent in sents))
     return plan.outcomes
 
@@ -221,12 +219,12 @@ def _other_batch() -> Conflict:
     )
 
 
-async def _store_new(link: Link, parcels: dict[int, Unique], plan: _Plan, run: StoreParcels) -> None:
+async def _store_new(link: Link, parcels: dict[int, Unique], plan: _Plan) -> None:
     """Store the messages that are new. Raises Again."""
     places = [place for place, new in plan.new.items() if new]
     if not places:
         return
-    stored = await run(link, [_parcel(parcels[place], plan.outcomes[place], plan.new[place]) for place in places])
+    stored = await _store(link, [_parcel(parcels[place], plan.outcomes[place], plan.new[place]) for place in places])
     problems = {place: outcome for place, outcome in zip(places, stored, strict=True) if isinstance(outcome, Problem)}
     if problems:
         raise Again(problems)
@@ -235,6 +233,15 @@ async def _store_new(link: Link, parcels: dict[int, Unique], plan: _Plan, run: S
         for position, at in zip(plan.new[place], visible_at, strict=True):
             if not parcels[place].hashes[position]:
                 plan.outcomes[place][position].visible_at = at
+
+
+async def _store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
+    """Store into queues that set max_length one after the other, into the others at once."""
+    free = [parcel for parcel in parcels if parcel.queue.config.max_length is None]
+    bounded = [parcel for parcel in parcels if parcel.queue.config.max_length is not None]
+    stored = iter(await store(link, free) if free else [])
+    counted = iter(await store_bounded(link, bounded))
+    return [next(stored if parcel.queue.config.max_length is None else counted) for parcel in parcels]
 
 
 def _parcel(parcel: Unique, sents: list[Sent], new: list[int]) -> Parcel:

@@ -15,19 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import Conflict, LeaseLost, Problem, pointed
 from service.model import NO_GROUP, Action
-from service.store import deduplication, sends, settles
+from service.store import deduplication, settles
 from service.store.connections import Fetches, Link
 from service.store.deduplication import Again, Sent, Unique
 from service.store.lane import MAX_BYTES
 from service.store.ready import Ready
 from service.store.receipts import receipt_not_found
-from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Settle, Settled
 from service.store.statements import STATEMENTS
 from service.store.transactions import by_index, driver, transaction
 
 _LOCK_KEY = STATEMENTS["transacts.lock_key"]
-_LOCK_LENGTH = STATEMENTS["messages.lock_length"]
 _LOCK_GROUPS = STATEMENTS["transacts.lock_groups"]
 _HOLD = STATEMENTS["transacts.hold"]
 _RECALL = STATEMENTS["transacts.recall"]
@@ -115,7 +113,7 @@ async def _attempt(link: Link, item: Transact) -> tuple[Done, Ready]:
     if missing:
         await _refuse_lost(link, item, missing)
     settled = await _settle(link, item.settles, ready)
-    sent = await deduplication.store_taken(link, parcels, taken, _store)
+    sent = await deduplication.store_taken(link, parcels, taken)
     ordered: dict[int, Sent] = {}
     for place, sents in sent.items():
         ordered |= zip(item.places[place], sents, strict=True)
@@ -130,8 +128,7 @@ async def _attempt(link: Link, item: Transact) -> tuple[Done, Ready]:
 
 async def _lock(link: Link, item: Transact) -> list[Settle]:
     """Hold everything it is going to change; return the settles whose leases are lost."""
-    for number in sorted(parcel.queue.number for parcel in item.parcels if parcel.queue.config.max_length is not None):
-        await link.fetch(_LOCK_LENGTH, number)
+    await deduplication.lock_lengths(link, item.parcels)
     leased = [settle for settle in item.settles if settle.fifo]
     groups = [
         (parcel.queue.number, draft.group or NO_GROUP)
@@ -184,15 +181,6 @@ async def _settle(link: Link, items: Sequence[Settle], ready: Ready) -> list[Set
             raise pointed(outcome, f"/settle/{place}/receipt")
         settled.append(outcome)
     return settled
-
-
-async def _store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
-    """Store parcels of both kinds of queues, with max_length and without."""
-    outcomes: list[VisibleAt | Problem] = []
-    for parcel in parcels:
-        run = sends.store if parcel.queue.config.max_length is None else sends.store_bounded
-        outcomes += await run(link, [parcel])
-    return outcomes
 
 
 async def _remember(link: Link, item: Transact, done: Done) -> None:

@@ -28,6 +28,14 @@ async def send(client: httpx.AsyncClient, name: str, queue: str = "q", **headers
     return await client.post(f"/v1/queues/{queue}/messages", json=document, headers=headers)
 
 
+async def insist(client: httpx.AsyncClient, name: str) -> httpx.Response:
+    """Send until it is known what came of it."""
+    while (answer := await send(client, name)).status_code == 503:  # noqa: ASYNC110 - there is nothing to wait for
+        await asyncio.sleep(0.01)
+    assert answer.status_code in {200, 201}, answer.text
+    return answer
+
+
 async def test_two_processes_store_it_once_and_answer_the_same_id(service: Service, other: httpx.AsyncClient) -> None:
     await service.queue()
     names = [f"x{number % 40}" for number in range(400)]
@@ -87,7 +95,7 @@ async def test_a_change_of_the_queue_while_it_is_sent_to_loses_and_doubles_nothi
             await other.patch("/v1/queues/q", json={"delay": number % 2, "max_length": [None, 10_000][number % 3 == 0]})
 
     changes = asyncio.create_task(change())
-    answers = await asyncio.gather(*(send(service.root, str(number % 150)) for number in range(300)))
+    answers = await asyncio.gather(*(insist(service.root, str(number % 150)) for number in range(300)))
     await changes
     assert sorted(answer.status_code for answer in answers) == [200] * 150 + [201] * 150
     assert await service.sql.fetchval("select count(*) from message") == 150
@@ -110,15 +118,10 @@ async def test_where_the_connection_ends_there_is_the_message_with_its_memory_or
             await service.sql.fetch(ending)
             await asyncio.sleep(0.005)
 
-    async def insist(name: str) -> str:
-        while (answer := await send(service.root, name)).status_code == 503:  # noqa: ASYNC110 - there is nothing to wait for
-            await asyncio.sleep(0.01)
-        assert answer.status_code in {200, 201}, answer.text
-        return str(answer.json()["id"])
-
     ends = asyncio.create_task(end())
-    ids = await asyncio.gather(*(insist(f"x{number % 100}") for number in range(200)))
+    answers = await asyncio.gather(*(insist(service.root, f"x{number % 100}") for number in range(200)))
     await ends
+    ids = [answer.json()["id"] for answer in answers]
     stored = {str(row["id"]) for row in await service.sql.fetch("select id from message")}
     assert stored == set(ids)
     assert len(stored) == 100
