@@ -191,6 +191,13 @@ class Unavailable(Problem):
         super().__init__(detail, headers={"Retry-After": "1"})
 
 
+def pointed(problem: Problem, pointer: str) -> Problem:
+    """Return a problem that names the member of the request that it is about, if it is about one."""
+    if not problem.errors and not isinstance(problem, Unavailable):
+        problem.errors = (FieldError(pointer, problem.problem_code, problem.detail),)
+    return problem
+
+
 def invalid(pointer: str, code: str, detail: str) -> InvalidRequest:
     """Return the problem of one wrong field."""
     return InvalidRequest([FieldError(pointer, code, detail)])

@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
+NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit."
 _is_name = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z").match
 
 NOTHING = timedelta(0)
@@ -23,6 +24,7 @@ MAX_BATCH = 1000
 MAX_RECEIVE = 100
 MAX_RECEIVES = 1000
 MAX_GROUP = 128
+MAX_DEDUPLICATION_ID = 128
 MAX_DEDUPLICATION_WINDOW = DAY
 MAX_HEADERS = 64
 MAX_LABELS = 50
@@ -197,7 +199,7 @@ class Draft(Struct):
 
     `id` is given when it enters a queue. `delay` None is the queue's; `headers` is one JSON object of strings, None
     when there are none; `content_type` None is application/json; `size` counts the octets of body and headers;
-    `urgency` is 9 minus the priority.
+    `urgency` is 9 minus the priority. `duplicate`: it was there already, and its id is the first one's.
     """
 
     body: bytes
@@ -213,6 +215,8 @@ class Draft(Struct):
     group: str | None = None
     urgency: int = LEAST_URGENT
     id: UUID = NO_ID
+    deduplication_id: str | None = None
+    duplicate: bool = False
 
     @property
     def is_plain(self) -> bool:

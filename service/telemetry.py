@@ -22,6 +22,9 @@ MESSAGES_REDELIVERED = Counter("restante_messages_redelivered", "Messages given 
 MESSAGES_SETTLED = Counter(
     "restante_messages_settled", "Receipts that were settled: delete, release, reject or extend.", ["action"]
 )
+MESSAGES_DEDUPLICATED = Counter(
+    "restante_messages_deduplicated", "Messages that were sent again and not stored a second time."
+)
 MESSAGES_EXPIRED = Counter("restante_messages_expired", "Messages that left because their retention or ttl was over.")
 MESSAGES_DEAD_LETTERED = Counter(
     "restante_messages_dead_lettered", "Messages moved to a dead-letter queue.", ["reason"]

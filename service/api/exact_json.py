@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -28,6 +28,8 @@ _STEP_OF = {ord("["): 1, ord("]"): -1}
 _STRETCH = 128
 _TOO_DEEP = f"The JSON nests more than {MAX_DEPTH} levels. Flatten it, or send it as text."
 _HALF_PAIR = "A string outside a body holds half a surrogate pair (\\ud800 to \\udfff)."
+# What a request calls its messages, if it has several.
+_LISTS = ("messages", "send")
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 
@@ -168,7 +170,7 @@ def _bodies(text: str, start: int) -> Iterator[tuple[int, int]]:
     for name, value, end in _members(text, start):
         if name == "body":
             yield value, end
-        elif name == "messages" and text[value] == "[":
+        elif name in _LISTS and text[value] == "[":
             for element in _elements(text, value):
                 yield from _bodies(text, element)
 
@@ -188,7 +190,8 @@ def _decode_exactly(decoder: msgspec.json.Decoder[T], text: str) -> T:
         raise _invalid(str(error)) from None
     except msgspec.DecodeError:
         raise invalid("", "invalid_text", _HALF_PAIR) from None
-    for message in getattr(request, "messages", [request]):
+    messages: list[Any] = next((getattr(request, name) for name in _LISTS if hasattr(request, name)), [request])
+    for message in messages:
         if getattr(message, "body", b""):
             begin, end = spans[int(bytes(message.body))]
             message.body = msgspec.Raw(text[begin:end].encode("utf-8"))

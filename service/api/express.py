@@ -12,6 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.operations import OPERATIONS, Operation
 from service.api.performer import Performer
 
+# /v1/{noun}
+_IN_NOUN = 2
+
 _Key = tuple[str, str, str]
 
 
@@ -21,7 +24,9 @@ class Express:
     def __init__(self, app: ASGIApp, performer: Performer) -> None:
         self._app = app
         self._performer = performer
-        self._operations: dict[_Key, Operation] = {_key(operation): operation for operation in OPERATIONS}
+        self._operations: dict[_Key, Operation] = {
+            _key(operation): operation for operation in OPERATIONS if operation.path.count("/") > _IN_NOUN
+        }
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a hot operation, pass on everything else."""

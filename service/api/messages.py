@@ -6,6 +6,7 @@ from binascii import Error as NotBase64
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -32,6 +33,7 @@ _has_control = re.compile("[\x00-\x1f\x7f-\x9f]").search
 _is_traceparent = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,200})?\Z").match
 _is_tracestate = re.compile(rb"[ -~]{1,512}\Z").match
 _is_number = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?\Z").match
+_is_idempotency_key = re.compile(rb'(?:"(?P<quoted>[!#-~ ]{1,128})"|(?P<bare>[!#-~][!-~]{0,127}))\Z').match
 _wait_preference = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])", re.IGNORECASE).search
 
 
@@ -68,6 +70,13 @@ class Message(Struct, forbid_unknown_fields=True):
     group: Annotated[
         str | None,
         Meta(description="1 to 128 characters. In a fifo queue the messages of a group are in order; else shown."),
+    ] = None
+    deduplication_id: Annotated[
+        str | None,
+        Meta(
+            description="1 to 128 characters: sent again to this queue within its deduplication window, nothing is "
+            "stored and the first message's id is answered."
+        ),
     ] = None
 
 
@@ -150,12 +159,21 @@ async def send_message(store: Store, exchange: Exchange) -> Answer:
     """Store one message and answer once it is durable."""
     message = decode(_message_decoder, exchange.body)
     errors: list[FieldError] = []
-    draft = _draft(message, "", errors)
+    draft = draft_of(message, "", errors)
     if errors:
         raise InvalidRequest(errors)
-    _trace([draft], exchange.headers)
+    return await _send_one(store, exchange, draft, "/deduplication_id")
+
+
+async def _send_one(store: Store, exchange: Exchange, draft: Draft, pointer: str) -> Answer:
+    """Send a message; `pointer` is where its deduplication id stands."""
+    keep_trace([draft], exchange.headers)
+    if (key := idempotency_key(exchange.headers)) is not None:
+        if draft.deduplication_id not in (None, key):
+            raise invalid(pointer, "conflict", "The Idempotency-Key is another one. Give one of the two.")
+        draft.deduplication_id = key
     [visible_at] = await send(store, exchange.caller.project_id, exchange.name, [draft])
-    return json_answer(201, _sent(draft, visible_at))
+    return json_answer(200 if draft.duplicate else 201, _sent(draft, visible_at))
 
 
 async def send_batch(store: Store, exchange: Exchange) -> Answer:
@@ -165,20 +183,20 @@ async def send_batch(store: Store, exchange: Exchange) -> Answer:
         detail = f"A batch has 1 to {model.MAX_BATCH} messages, this one {len(messages)}."
         raise invalid("/messages", "out_of_range", detail)
     errors: list[FieldError] = []
-    drafts = [_draft(message, f"/messages/{position}", errors) for position, message in enumerate(messages)]
+    drafts = [draft_of(message, f"/messages/{position}", errors) for position, message in enumerate(messages)]
     if errors:
         raise InvalidRequest(errors)
-    _trace(drafts, exchange.headers)
-    visible_at = await send(store, exchange.caller.project_id, exchange.name, drafts, batch=True)
-    return json_answer(201, b'{"messages":[%b]}' % b",".join(map(_sent, drafts, visible_at)))
+    keep_trace(drafts, exchange.headers)
+    key = idempotency_key(exchange.headers)
+    visible_at = await send(store, exchange.caller.project_id, exchange.name, drafts, batch=True, key=key)
+    repeated = key is not None and all(draft.duplicate for draft in drafts)
+    return json_answer(200 if repeated else 201, b'{"messages":[%b]}' % b",".join(map(_sent, drafts, visible_at)))
 
 
 async def send_raw(store: Store, exchange: Exchange) -> Answer:
     """Store the request's body as it is; what else belongs to the message is in Restante-* headers."""
     draft = _raw_draft(exchange.body, exchange.headers)
-    _trace([draft], exchange.headers)
-    [visible_at] = await send(store, exchange.caller.project_id, exchange.name, [draft])
-    return json_answer(201, _sent(draft, visible_at))
+    return await _send_one(store, exchange, draft, _header_pointer(b"restante-deduplication-id"))
 
 
 async def receive_messages(store: Store, exchange: Exchange) -> Answer:
@@ -231,7 +249,7 @@ def _out_of_range(pointer: str, bounds: str, value: object) -> FieldError:
     return FieldError(pointer, "out_of_range", f"Must be {bounds}; this is {value}.")
 
 
-def _draft(message: Message, pointer: str, errors: list[FieldError]) -> Draft:
+def draft_of(message: Message, pointer: str, errors: list[FieldError]) -> Draft:
     """Return the message as it is going to be stored; what is wrong with it goes into `errors`."""
     body = bytes(message.body)
     plain = message.body_base64 is None and body
@@ -247,7 +265,10 @@ def _draft(message: Message, pointer: str, errors: list[FieldError]) -> Draft:
     if message.priority is not None:
         draft.urgency = _urgency(message.priority, f"{pointer}/priority", errors)
     if message.group is not None:
-        draft.group = _group(message.group, f"{pointer}/group", errors)
+        draft.group = _label(message.group, model.MAX_GROUP, f"{pointer}/group", errors)
+    if message.deduplication_id is not None:
+        place = f"{pointer}/deduplication_id"
+        draft.deduplication_id = _label(message.deduplication_id, model.MAX_DEDUPLICATION_ID, place, errors)
     return draft
 
 
@@ -335,7 +356,9 @@ def _put_raw(draft: Draft, name: bytes, text: str, errors: list[FieldError]) -> 
     elif name == b"restante-ttl":
         draft.ttl = _header_duration(name, text, errors, model.SECOND, model.MAX_RETENTION)
     elif name == b"restante-group":
-        draft.group = _group(text, _header_pointer(name), errors)
+        draft.group = _label(text, model.MAX_GROUP, _header_pointer(name), errors)
+    elif name == b"restante-deduplication-id":
+        draft.deduplication_id = _label(text, model.MAX_DEDUPLICATION_ID, _header_pointer(name), errors)
     elif name == b"restante-priority":
         draft.urgency = _header_urgency(name, text, errors)
     else:
@@ -378,15 +401,26 @@ def _header_urgency(name: bytes, text: str, errors: list[FieldError]) -> int:
     return _urgency(int(text[:9]), pointer, errors)
 
 
-def _group(group: str, pointer: str, errors: list[FieldError]) -> str:
-    if not 1 <= len(group) <= model.MAX_GROUP:
-        errors.append(_out_of_range(pointer, f"1 to {model.MAX_GROUP} characters", len(group)))
-    elif _has_control(group):
+def _label(label: str, most: int, pointer: str, errors: list[FieldError]) -> str:
+    if not 1 <= len(label) <= most:
+        errors.append(_out_of_range(pointer, f"1 to {most} characters", len(label)))
+    elif _has_control(label):
         errors.append(FieldError(pointer, "control_character", "Control characters cannot be sent."))
-    return group
+    return label
 
 
-def _trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
+def idempotency_key(headers: dict[bytes, bytes]) -> str | None:
+    """Return the Idempotency-Key, without the quotes that its draft standard has around it. Raises MalformedRequest."""
+    value = headers.get(b"idempotency-key")
+    if value is None:
+        return None
+    match = _is_idempotency_key(value)
+    if match is None:
+        raise MalformedRequest("An Idempotency-Key has 1 to 128 visible ASCII characters, in quotes or without.")
+    return (match["quoted"] or match["bare"]).decode("ascii")
+
+
+def keep_trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
     """Let messages keep the trace context (W3C) that they were sent with; what is malformed is ignored, as it asks."""
     parent, state = headers.get(b"traceparent"), headers.get(b"tracestate")
     if parent is None or not _is_traceparent(parent):
@@ -407,9 +441,14 @@ def _preferred_wait(headers: dict[bytes, bytes]) -> int | None:
 
 
 def _sent(draft: Draft, visible_at: datetime) -> bytes:
+    return sent_json(draft.id, visible_at, duplicate=draft.duplicate)
+
+
+def sent_json(message_id: UUID, visible_at: datetime, *, duplicate: bool) -> bytes:
+    """Return what a sender is told of a message."""
     return (
-        f'{{"id":"{draft.id}","sent_at":"{rfc3339_of(sent_at(draft.id))}",'
-        f'"visible_at":"{rfc3339(visible_at)}","duplicate":false}}'
+        f'{{"id":"{message_id}","sent_at":"{rfc3339_of(sent_at(message_id))}",'
+        f'"visible_at":"{rfc3339(visible_at)}","duplicate":{"true" if duplicate else "false"}}}'
     ).encode()
 
 

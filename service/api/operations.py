@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from service import model
-from service.api import messages, receipts
+from service.api import messages, receipts, transactions
 from service.api.callers import PROJECT_HEADER
 from service.api.documented import problems
 from service.api.exchange import Answer, Exchange
@@ -35,15 +35,21 @@ class Operation:
     answer: type | None = None
     body_required: bool = True
     raw: bool = False
+    # What it takes besides.
+    also: tuple[model.Scope, ...] = ()
 
     @property
     def on_queue(self) -> bool:
         """Tell whether the path names a queue."""
         return "{queue}" in self.path
 
+    @property
+    def tag(self) -> str:
+        """Return the noun under which the documents show it."""
+        return "messages" if self.on_queue else self.path.split("/")[2]
+
 
 _SEND, _RECEIVE = model.Scope.SEND, model.Scope.RECEIVE
-NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit."
 _QUEUE, _RECEIPT = "/v1/queues/{queue}", "/v1/receipts/{receipt}"
 
 OPERATIONS = (
@@ -131,6 +137,17 @@ OPERATIONS = (
         receipts.SettleBatch,
         receipts.SettleResults,
     ),
+    Operation(
+        "POST",
+        "/v1/transactions",
+        _SEND,
+        transactions.commit_transaction,
+        200,
+        "Settle and send, all or nothing",
+        transactions.Transaction,
+        transactions.TransactionDone,
+        also=(_RECEIVE,),
+    ),
 )
 
 
@@ -147,6 +164,13 @@ _NO_RECEIPT = {
     404: "It is not a receipt of this project, or its queue is gone: receipt_not_found.",
     409: "It is no longer the current lease of its message: lease_lost.",
 }
+_OTHER_BATCH = {409: "The Idempotency-Key was used for a batch of another number of messages: conflict."}
+_TRANSACTION = {
+    404: "A receipt or queue is not of this project: receipt_not_found, queue_not_found. Nothing was done.",
+    409: "A lease is lost (lease_lost), or another transaction had this receipt or key (conflict). Nothing was done.",
+    429: "A queue holds max_length messages: queue_full. Nothing was done.",
+}
+_REPEATED = {"description": "It was sent before, within the deduplication window: nothing was stored."}
 _FULL = {429: "The queue holds max_length messages: queue_full."}
 
 
@@ -162,7 +186,15 @@ def response_entries(operation: Operation) -> dict[int | str, dict[str, Any]]:
     more = _NO_QUEUE if operation.on_queue else _NO_RECEIPT if "{receipt}" in operation.path else {}
     full = _FULL if operation.scope is _SEND else {}
     has_body = operation.raw or operation.request is not None
-    return problems({**more, **full}, body=has_body) | {operation.status: response}
+    repeated = {200: _REPEATED | {"content": response["content"]}} if operation.scope is _SEND else {}
+    return problems({**more, **full, **_other(operation)}, body=has_body) | repeated | {operation.status: response}
+
+
+def _other(operation: Operation) -> dict[int, str]:
+    """Return the problems that one operation alone has."""
+    if operation.run is transactions.commit_transaction:
+        return _TRANSACTION
+    return _OTHER_BATCH if operation.run is messages.send_batch else {}
 
 
 def request_entry(operation: Operation) -> dict[str, Any]:
@@ -179,15 +211,22 @@ def request_entry(operation: Operation) -> dict[str, Any]:
         extra["parameters"] += [_header(*header) for header in _RAW_HEADERS]
     elif operation.request is not None:
         extra["requestBody"] = {"content": _json(operation.request), "required": operation.body_required}
+    if operation.scope is _SEND:
+        extra["parameters"] += [_header("Idempotency-Key", _IDEMPOTENCY_KEY)]
     extra["parameters"] += [_header("Restante-Project", PROJECT_HEADER)]
     return extra
 
 
+_IDEMPOTENCY_KEY = (
+    "1 to 128 visible ASCII characters, the message's deduplication id; of a batch, what all of it is known by; "
+    "of a transaction without receipts the same."
+)
 _RAW_HEADERS = (
     ("Restante-Delay", "Seconds until the message becomes visible; default: the queue's delay."),
     ("Restante-Ttl", "Seconds it is kept from then on; default: the queue's retention."),
     ("Restante-Priority", "0 (default) to 9, the highest first; standard queues only."),
     ("Restante-Group", "The group of the message, 1 to 128 characters."),
+    ("Restante-Deduplication-Id", "The message's deduplication id, 1 to 128 characters."),
     ("Restante-Header-NAME", "The message's header NAME."),
 )
 

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from service import model
 from service.api.body import read_body, send_answer
 from service.api.exchange import Answer, Exchange, HttpClient
-from service.api.operations import NAME_RULE, OPERATIONS, Operation, request_entry, response_entries
+from service.api.operations import OPERATIONS, Operation, request_entry, response_entries
 from service.api.problems import problem_of, problem_response
 from service.api.request_id import request_id
 from service.auth.keyring import Keyring
@@ -52,10 +52,10 @@ class Performer:
     ) -> Answer:
         authorization, project = headers.get(b"authorization"), headers.get(b"restante-project")
         caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
-        require(caller, operation.scope)
+        require(caller, operation.scope, *operation.also)
         if operation.on_queue:
             if not model.is_name(name):
-                raise invalid("/path/queue", "invalid_name", NAME_RULE)
+                raise invalid("/path/queue", "invalid_name", model.NAME_RULE)
             require_queue(caller, name)
         body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(scope))
         exchange = Exchange(caller, name, headers, body, HttpClient(receive))
@@ -97,7 +97,7 @@ def add_operations(app: FastAPI, performer: Performer) -> None:
             name=operation.run.__name__,
             summary=operation.summary,
             description=operation.run.__doc__,
-            tags=["messages" if operation.on_queue else "receipts"],
+            tags=[operation.tag],
             status_code=operation.status,
             response_class=Response,
             responses=response_entries(operation),

@@ -130,22 +130,22 @@ async def settle_receipts(store: Store, exchange: Exchange) -> Answer:
     if not 1 <= len(items) <= model.MAX_BATCH:
         raise invalid("/items", "out_of_range", f"A batch has 1 to {model.MAX_BATCH} items, this one {len(items)}.")
     errors: list[FieldError] = []
-    orders = [_order(item, f"/items/{position}", errors) for position, item in enumerate(items)]
+    orders = [order_of(item, f"/items/{position}", errors) for position, item in enumerate(items)]
     if errors:
         raise InvalidRequest(errors)
     outcomes = await settle_all(store, exchange.caller, orders)
-    return json_answer(200, b'{"results":[%b]}' % b",".join(map(_result, items, outcomes)))
+    return json_answer(200, b'{"results":[%b]}' % b",".join(map(result_json, items, outcomes)))
 
 
 async def _settle(store: Store, exchange: Exchange, item: Item) -> datetime | None:
     errors: list[FieldError] = []
-    order = _order(item, "", errors)
+    order = order_of(item, "", errors)
     if errors:
         raise InvalidRequest(errors)
     return await settle(store, exchange.caller, order)
 
 
-def _order(item: Item, pointer: str, errors: list[FieldError]) -> Order:
+def order_of(item: Item, pointer: str, errors: list[FieldError]) -> Order:
     """Return what an item asks for; what is wrong with it goes into `errors`."""
     order = Order(item.receipt, _ACTIONS[item.action])
     if len(item.receipt) > MAX_LENGTH:
@@ -191,7 +191,8 @@ def _error(error: str | None, pointer: str, errors: list[FieldError]) -> str | N
     return error
 
 
-def _result(item: Item, outcome: datetime | Problem | None) -> bytes:
+def result_json(item: Item, outcome: datetime | Problem | None) -> bytes:
+    """Return what became of an item."""
     receipt = msgspec.json.encode(item.receipt)
     if isinstance(outcome, Problem):
         return b'{"receipt":%b,"status":"%b"}' % (receipt, outcome.problem_code.encode())

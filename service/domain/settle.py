@@ -27,7 +27,7 @@ async def settle(store: Store, caller: Caller, order: Order) -> datetime | None:
 
     Raises NotFound, LeaseLost, Forbidden, Unavailable.
     """
-    return await store.settle_one(await _open(store, caller, order))
+    return await store.settle_one(await open_receipt(store, caller, order))
 
 
 async def settle_all(store: Store, caller: Caller, orders: Sequence[Order]) -> list[datetime | Problem | None]:
@@ -35,14 +35,15 @@ async def settle_all(store: Store, caller: Caller, orders: Sequence[Order]) -> l
     opened: list[Settle | Problem] = []
     for order in orders:
         try:
-            opened.append(await _open(store, caller, order))
+            opened.append(await open_receipt(store, caller, order))
         except Problem as problem:
             opened.append(problem)
     outcomes = iter(await store.settle([item for item in opened if isinstance(item, Settle)]))
     return [next(outcomes) if isinstance(item, Settle) else item for item in opened]
 
 
-async def _open(store: Store, caller: Caller, order: Order) -> Settle:
+async def open_receipt(store: Store, caller: Caller, order: Order) -> Settle:
+    """Return what an order is about. Raises NotFound, Forbidden."""
     receipt = store.receipts.open(caller.project_id, order.receipt)
     if caller.queues != ("*",):
         await _check_pattern(store, caller, receipt.queue_id)

@@ -23,6 +23,7 @@ _GRANTED = STATEMENTS["rooms.granted"]
 _CLOSE = STATEMENTS["rooms.close"]
 _COUNT = STATEMENTS["rooms.count"]
 _GRANT = STATEMENTS["rooms.grant"]
+_WITHDRAW = STATEMENTS["rooms.withdraw"]
 _REMEMBERED = 10_000
 
 Outcomes = list[VisibleAt | Problem]
@@ -45,10 +46,7 @@ class Rooms:
     async def store(self, link: Link, parcels: Sequence[Parcel]) -> Outcomes:
         """Store parcels of bounded queues, each wholly or not at all."""
         outcomes: dict[int, VisibleAt | Problem] = {}
-        places: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-        for place, parcel in enumerate(parcels):
-            places[parcel.queue.number, parcel.queue.version].append(place)
-        for mine in places.values():
+        for mine in _by_queue(parcels):
             stored = await self._store(link, [parcels[place] for place in mine])
             outcomes |= zip(mine, stored, strict=True)
         return [outcomes[place] for place in range(len(parcels))]
@@ -64,12 +62,6 @@ class Rooms:
         stored, grant_id = await link.atomically(partial(self._counted, link, parcels))
         if grant_id is not None:
             self._remember(number, _Room(grant_id, 0))
-        return stored
-
-    async def store_counted(self, link: Link, parcels: Sequence[Parcel]) -> Outcomes:
-        """Store parcels of one bounded queue after a count, in a transaction of the caller's."""
-        self._rooms.pop(parcels[0].queue.number, None)
-        stored, _ = await self._counted(link, parcels)
         return stored
 
     async def _within_grant(self, link: Link, parcels: Sequence[Parcel]) -> Outcomes | None:
@@ -93,29 +85,58 @@ class Rooms:
 
     async def _counted(self, link: Link, parcels: Sequence[Parcel]) -> tuple[Outcomes, int | None]:
         """Count, store what there is room for, and grant what is left; return the grant's id if there is one."""
-        queue = parcels[0].queue
-        limit = queue.config.max_length or 0
-        await link.fetch(_CLOSE, queue.number)
-        [counted] = await link.fetch(_COUNT, queue.number, limit + 1)
-        room = limit - counted["length"]
-        accepted = []
-        for parcel in parcels:
-            if len(parcel.drafts) <= room:
-                accepted.append(parcel)
-                room -= len(parcel.drafts)
-        stored = iter(await store(link, accepted) if accepted else [])
+        outcomes, room = await _store_counted(link, parcels)
+        if room <= 0 and all(isinstance(outcome, Problem) for outcome in outcomes):
+            return outcomes, None
         # Also when nothing is left: what others were granted before counts no more.
-        grant_id = random_number() if accepted or room > 0 else None
-        if grant_id is not None:
-            await link.fetch(_GRANT, queue.number, self._process, queue.version, room, grant_id)
-        taken = set(map(id, accepted))
-        outcomes = [next(stored) if id(parcel) in taken else _full(queue, counted["length"]) for parcel in parcels]
+        queue, grant_id = parcels[0].queue, random_number()
+        await link.fetch(_GRANT, queue.number, self._process, queue.version, room, grant_id)
         return outcomes, grant_id
 
     def _remember(self, number: int, room: _Room) -> None:
         self._rooms[number] = room
         if len(self._rooms) > _REMEMBERED:
             self._rooms.popitem(last=False)
+
+
+async def close(link: Link, number: int) -> None:
+    """Let nobody else send into a bounded queue before the transaction ends."""
+    await link.fetch(_CLOSE, number)
+
+
+async def store_counted(link: Link, parcels: Sequence[Parcel]) -> Outcomes:
+    """Store parcels of bounded queues after a count, in a transaction of the caller's; withdraw what was granted."""
+    outcomes: dict[int, VisibleAt | Problem] = {}
+    for mine in _by_queue(parcels):
+        stored, _ = await _store_counted(link, [parcels[place] for place in mine])
+        await link.fetch(_WITHDRAW, parcels[mine[0]].queue.number)
+        outcomes |= zip(mine, stored, strict=True)
+    return [outcomes[place] for place in range(len(parcels))]
+
+
+async def _store_counted(link: Link, parcels: Sequence[Parcel]) -> tuple[Outcomes, int]:
+    """Store the parcels of one queue that there is room for; return what is left of it."""
+    queue = parcels[0].queue
+    limit = queue.config.max_length or 0
+    await close(link, queue.number)
+    [counted] = await link.fetch(_COUNT, queue.number, limit + 1)
+    room = limit - counted["length"]
+    accepted = []
+    for parcel in parcels:
+        if len(parcel.drafts) <= room:
+            accepted.append(parcel)
+            room -= len(parcel.drafts)
+    stored = iter(await store(link, accepted) if accepted else [])
+    taken = set(map(id, accepted))
+    return [next(stored) if id(parcel) in taken else _full(queue, counted["length"]) for parcel in parcels], room
+
+
+def _by_queue(parcels: Sequence[Parcel]) -> list[list[int]]:
+    """Return the places of the parcels of each queue."""
+    places: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for place, parcel in enumerate(parcels):
+        places[parcel.queue.number, parcel.queue.version].append(place)
+    return list(places.values())
 
 
 def _messages(parcels: Iterable[Parcel]) -> int:

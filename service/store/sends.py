@@ -1,6 +1,6 @@
 """Storing messages: drafts of many callers in one statement."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,14 +57,28 @@ async def _store(link: Link, parcels: Sequence[Parcel], *, fifo: bool = False) -
     else:
         statement, columns = _SEND, [_standard_columns(*pair) for pair in pairs]
     [row] = await link.fetch(statement, *map(list, zip(*columns, strict=True)))
-    now, stored = row["now"], row["stored"]
-    MESSAGES_SENT.inc(sum(len(parcel.drafts) for parcel in parcels if parcel.queue.number in stored))
-    return [
-        [_visible_at(parcel.queue, draft, now) for draft in parcel.drafts]
-        if parcel.queue.number in stored
-        else StaleQueue()
-        for parcel in parcels
-    ]
+    now, newest = row["now"], newest_versions(parcels)
+    # Of several versions of a queue the database has the newest one, if any: nothing was stored for the others.
+    stored = {number: newest[number] for number in row["stored"]}
+    outcomes: list[VisibleAt | Problem] = []
+    for parcel in parcels:
+        queue = parcel.queue
+        if stored.get(queue.number) == queue.version:
+            outcomes.append([_visible_at(queue, draft, now) for draft in parcel.drafts])
+            MESSAGES_SENT.inc(len(parcel.drafts))
+        else:
+            outcomes.append(StaleQueue())
+    return outcomes
+
+
+def newest_versions(parcels: Iterable[Parcel]) -> dict[int, int]:
+    """Return the newest version of each queue that one of the parcels was made for."""
+    newest: dict[int, int] = {}
+    for parcel in parcels:
+        number, version = parcel.queue.number, parcel.queue.version
+        if newest.get(number, 0) < version:
+            newest[number] = version
+    return newest
 
 
 def _visible_at(queue: Queue, draft: Draft, now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""The memory of spent receipts: four slots of five minutes, written in turn."""
+"""The memory of spent receipts and of transactions: four slots of five minutes, written in turn."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,6 +17,14 @@ _NEXT = text(
 )
 
 
+_TABLES = ("settlement", "transaction_answer")
+
+
+async def _holds_rows(connection: AsyncConnection, table: str) -> bool:
+    exists = text(f"select exists (select from {table})")  # noqa: S608 - a name of ours
+    return bool((await connection.execute(exists)).scalar_one())
+
+
 async def empty_next_slot(engine: AsyncEngine) -> bool:
     """Truncate the slot that is written next, unless it is empty or somebody else is at it; tell whether it was done.
 
@@ -29,10 +37,9 @@ async def empty_next_slot(engine: AsyncEngine) -> bool:
         if slot is None:
             return False
         await connection.execute(text("set local lock_timeout = '100ms'"))
-        table = f"settlement_{int(slot)}"
-        if not (await connection.execute(text(f"select exists (select from {table})"))).scalar_one():  # noqa: S608 - a digit
-            return False
-        await connection.execute(text(f"truncate {table}"))
-        return True
+        full = [f"{table}_{int(slot)}" for table in _TABLES if await _holds_rows(connection, f"{table}_{int(slot)}")]
+        if full:
+            await connection.execute(text(f"truncate {', '.join(full)}"))
+        return bool(full)
 
     return await transaction(engine, work)

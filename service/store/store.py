@@ -1,17 +1,19 @@
 """What one process holds of the database: connections, lanes, lines, what it remembers of queues."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from service import telemetry
 from service.errors import Problem
 from service.model import Action, Draft, Queue
 from service.settings import Deployment
-from service.store import sends, settles
+from service.store import sends, settles, transacts
 from service.store.claims import Claims
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, create_engine
+from service.store.deduplication import Sent, Unique, store_once
 from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
@@ -21,17 +23,20 @@ from service.store.receipts import ReceiptSeal
 from service.store.rooms import Rooms
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
+from service.store.transacts import Done, Name, Transact
 from service.store.wakeups import Wakeups
 from service.telemetry import PARKED_RECEIVES
 
-_LINKS = ("send", "send-bounded", "claim", "settle", "find", "names", "notify")
+_TRANSACTS = ("transact-1", "transact-2", "transact-3")
+_LINKS = ("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify", *_TRANSACTS)
 
 
 class Store:
     """Built once in a process, inside its event loop. The verbs of `domain` take it first.
 
-    Held connections: sends, bounded sends, claims, settles, look-ups, notifications, and the listener. They go past
-    a pooler, which has nothing to give to a connection that is never idle.
+    Held connections: sends, bounded sends, deduplicated sends, claims, settles, transactions, look-ups,
+    notifications, and the listener. They go past a pooler, which has nothing to give to a connection that is never
+    idle.
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -44,9 +49,17 @@ class Store:
         self._links = {name: Link(direct, f"restante-{name}") for name in _LINKS}
         self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
         self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", Rooms().store)
+        self._once: Lane[Unique, list[Sent]] = Lane(
+            "send-once", partial(store_once, self._links["send-once"]), weigh=sends.weigh
+        )
         self._settles: Lane[Bundle, list[Settled | Problem]] = Lane(
             "settle", partial(settles.settle_bundles, self._links["settle"], self.announce_all), weigh=settles.weigh
         )
+        self._transacts: list[Lane[Transact, Done]] = [
+            Lane(name, partial(transacts.transact, self._links[name], self.announce_all), weigh=transacts.weigh)
+            for name in _TRANSACTS
+        ]
+        self._turn = 0
         self.directory = Directory(self._links["find"], self._links["names"])
         self.claims = Claims(
             self._links["claim"],
@@ -68,9 +81,13 @@ class Store:
     def _send_lane(self, name: str, run: "sends.StoreParcels") -> Lane[Parcel, VisibleAt]:
         return Lane(name, partial(run, self._links[name]), weigh=sends.weigh)
 
+    def _lanes(self) -> Iterator[Lane[Any, Any]]:
+        yield from (self._sends, self._bounded, self._once, self._settles)
+        yield from self._transacts
+
     async def open(self) -> None:
         """Start the lanes. The database need not be there yet: what asks for it is told so."""
-        for lane in (self._sends, self._bounded, self._settles):
+        for lane in self._lanes():
             lane.open()
         self.directory.open()
         self.claims.open()
@@ -80,7 +97,7 @@ class Store:
         """Finish what is under way and let go of every connection."""
         await self.claims.close()
         await self.wakeups.close()
-        for lane in (self._sends, self._bounded, self._settles):
+        for lane in self._lanes():
             await lane.close()
         await self.directory.close()
         for link in self._links.values():
@@ -91,10 +108,20 @@ class Store:
         """Store messages durably; return when each becomes visible. Raises StaleQueue, QueueFull, Unavailable."""
         lane = self._sends if queue.config.max_length is None else self._bounded
         visible_at = await lane.submit(Parcel(queue, drafts))
-        if self.claims.has_line(queue.id):
-            self._wake(queue.id, min(visible_at))
-        self.wakeups.ready(queue.id)
+        self._announce_sent(queue.id, min(visible_at))
         return visible_at
+
+    async def send_once(self, parcel: Unique) -> list[Sent]:
+        """Store durably what was not sent before. Raises StaleQueue, QueueFull, Conflict, Unavailable."""
+        sents = await self._once.submit(parcel)
+        if new := [sent.visible_at for sent in sents if not sent.duplicate]:
+            self._announce_sent(parcel.queue.id, min(new))
+        return sents
+
+    def _announce_sent(self, queue_id: int, visible_at: datetime) -> None:
+        if self.claims.has_line(queue_id):
+            self._wake(queue_id, visible_at)
+        self.wakeups.ready(queue_id)
 
     async def settle(self, items: Sequence[Settle]) -> list[Settled | Problem]:
         """Settle leases; one outcome for each, in order, a problem where it failed. Raises Unavailable."""
@@ -106,6 +133,15 @@ class Store:
         if isinstance(outcome, Problem):
             raise outcome
         return outcome
+
+    async def transact(self, item: Transact) -> Done:
+        """Settle and send, all or nothing. Raises a Problem, StaleQueue too."""
+        self._turn = (self._turn + 1) % len(self._transacts)
+        return await self._transacts[self._turn].submit(item)
+
+    async def recall_transaction(self, name: Name, digest: bytes) -> Done | None:
+        """Return what the same transaction was answered, if it was done. Raises Conflict, Unavailable."""
+        return await transacts.recall(self.engine, name, digest)
 
     async def give_back(self, claimed: Claimed) -> None:
         """Return messages that nobody was handed, as if they had never been taken."""

@@ -152,3 +152,14 @@ queue_room = Table(
     Column("permits", BigInteger, nullable=False),
     Column("used_at", _TIME, nullable=False),
 )
+
+deduplication = Table(
+    "deduplication",
+    metadata,
+    Column("queue_number", BigInteger, primary_key=True),
+    Column("hash", LargeBinary, primary_key=True),
+    Column("message_id", Uuid, nullable=False),
+    Column("visible_at", _TIME, nullable=False),
+    Column("members", Integer, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+)

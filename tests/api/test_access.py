@@ -44,6 +44,8 @@ ALLOWED = {
     "release_receipt": {"receive", "admin"},
     "reject_receipt": {"receive", "admin"},
     "settle_receipts": {"receive", "admin"},
+    # Takes both send and receive, so that no single one is enough.
+    "commit_transaction": {"admin"},
 }
 OPERATIONS = [
     (operation["operationId"], method.upper(), path)

@@ -23,6 +23,8 @@ def _key(operation_id: str) -> str:
     """Return the page's word for who may call an operation."""
     if operation_id not in ALLOWED:
         return "no key"
+    if operation_id == "commit_transaction":
+        return "`send` and `receive`"
     allowed = ALLOWED[operation_id]
     if allowed in ({*()}, ANY):
         return "any" if allowed else "root key"

@@ -27,6 +27,15 @@ with mine as materialized (
     where ctid = any(array(
         select g.ctid from mine join fifo_group as g on g.queue_number = mine.number limit $3
     ))
+), hashes as (
+    delete from deduplication
+    where ctid = any(array(
+        select found.ctid
+        from mine
+        cross join lateral (
+            select d.ctid from deduplication as d where d.queue_number = mine.number limit $3 for update skip locked
+        ) as found
+    ))
 )
 select (select count(*) from gone) as removed, (select id from batch order by id desc limit 1) as last_id;
 
@@ -35,4 +44,5 @@ select (select count(*) from gone) as removed, (select id from batch order by id
 delete from retired_queue as r
 where r.number = $1 and r.retired_at < clock_timestamp() - interval '1 minute'
     and not exists (select from message as m where m.queue_number = r.number)
-    and not exists (select from fifo_group as g where g.queue_number = r.number);
+    and not exists (select from fifo_group as g where g.queue_number = r.number)
+    and not exists (select from deduplication as d where d.queue_number = r.number);

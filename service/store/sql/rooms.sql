@@ -35,3 +35,6 @@ select $1, $2, $5, $3, share.permits, clock_timestamp() from share
 on conflict (queue_number, process) do update
 set grant_id = excluded.grant_id, version = excluded.version, permits = excluded.permits, used_at = excluded.used_at
 returning permits;
+
+-- name: withdraw
+delete from queue_room where queue_number = $1;
