@@ -18,6 +18,7 @@ _log = structlog.get_logger()
 T = TypeVar("T")
 
 CONNECT_SECONDS = 4.0
+_SETTLE_SECONDS = 0.5
 STATEMENT_SECONDS = 5.0
 
 # A generic plan made while a table was empty must still be the right one at a million rows. For statements that only
@@ -205,7 +206,7 @@ class Link:
 
 
 async def settle_down(task: asyncio.Task[Any]) -> None:
-    """Cancel a task of ours and wait until it has ended."""
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    """Cancel a task of ours and wait until it has ended; again where the driver took the cancellation for a failure."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_SETTLE_SECONDS)

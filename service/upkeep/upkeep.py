@@ -1,13 +1,13 @@
 """The loops behind the chores: a round, a rest, again."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 import structlog
 
 from service.errors import Unavailable
+from service.store.connections import settle_down
 from service.telemetry import CHORE_ROUNDS
 
 _log = structlog.get_logger()
@@ -24,23 +24,21 @@ class Upkeep:
 
     def __init__(self, chores: Mapping[str, Chore]) -> None:
         self._chores = chores
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         """Start every loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="upkeep")
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(_keep(name, chore), name=f"upkeep-{name}") for name, chore in self._chores.items()
+        ]
 
     async def close(self) -> None:
         """End every loop."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        async with asyncio.TaskGroup() as loops:
-            for name, chore in self._chores.items():
-                loops.create_task(_keep(name, chore), name=f"upkeep-{name}")
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            await settle_down(task)
 
 
 async def _keep(name: str, chore: Chore) -> None:

@@ -1,5 +1,6 @@
 """Behind a pooler such as PgBouncer, which gives each transaction whatever connection is free."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from sqlalchemy import text
 
 from service.model import QueueConfig
 from service.store import projects, queues
-from service.store.connections import create_engine
+from service.store.connections import create_engine, settle_down
 from service.store.queues import QueueFilter
 from tests.serving import serving
 
@@ -35,3 +36,17 @@ async def test_a_service_with_a_way_past_its_pooler_serves(database: str, data_f
         client.put("/v1/queues/q").raise_for_status()
         client.post("/v1/queues/q/messages", json={"body": 1}).raise_for_status()
         assert client.get("/v1/queues/q").json()["stats"]["ready"] == 1
+
+
+async def test_a_task_that_takes_its_cancellation_for_a_failure_is_ended_all_the_same() -> None:
+    async def deaf() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await settle_down(task)
+    assert task.cancelled()
