@@ -169,6 +169,23 @@ class QueueStats:
         return self.ready + self.delayed + self.leased
 
 
+class MessageState(StrEnum):
+    """What a message is, as those see it who look at it."""
+
+    READY = "ready"
+    DELAYED = "delayed"
+    LEASED = "leased"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFor:
+    """Why a message is not given out: its lease or delay `until` a time, its group by a message, a paused queue."""
+
+    reason: str
+    until: datetime | None = None
+    message_id: UUID | None = None
+
+
 class TaskState(StrEnum):
     """How far a task is."""
 

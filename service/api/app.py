@@ -10,7 +10,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from service import __version__
-from service.api import docs, health, keys, limits, projects, queues, stored_messages, tasks
+from service.api import browse, docs, health, keys, limits, projects, queues, stored_messages, tasks
 from service.api.cursors import Cursors
 from service.api.edge import Edge, send_problem
 from service.api.problems import problem_of
@@ -54,7 +54,7 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, deployment: Depl
     app.state.cursors = Cursors(deployment.secret_key)
     app.state.draining = False
     app.add_middleware(Edge)
-    for noun in (queues, stored_messages, tasks, projects, keys, limits, health, docs):
+    for noun in (queues, browse, stored_messages, tasks, projects, keys, limits, health, docs):
         app.include_router(noun.router)
     return app
 

@@ -36,6 +36,11 @@ async def _manager(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
     return caller
 
 
+async def _browser(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    require(caller, Scope.BROWSE)
+    return caller
+
+
 async def _admin(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
     require(caller, Scope.ADMIN)
     return caller
@@ -67,5 +72,6 @@ def _header(request: Request, name: bytes) -> bytes | None:
 
 AnyCaller = Annotated[Caller, Depends(_caller)]
 Manager = Annotated[Caller, Depends(_manager)]
+Browser = Annotated[Caller, Depends(_browser)]
 Admin = Annotated[Caller, Depends(_admin)]
 Operator = Annotated[None, Depends(_operator)]

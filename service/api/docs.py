@@ -19,6 +19,7 @@ TAGS = [
     {"name": "queues", "description": "Queues and their configuration."},
     {"name": "messages", "description": "Sending to a queue and receiving from it."},
     {"name": "receipts", "description": "Settling what was received."},
+    {"name": "browse", "description": "Looking at messages without taking them."},
     {"name": "tasks", "description": "Work on many messages that goes on after its request was answered."},
     {"name": "transactions", "description": "Settling and sending in one step."},
     {"name": "projects", "description": "Tenants. For the root key alone."},

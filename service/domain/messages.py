@@ -1,7 +1,5 @@
 """What those who look after a queue do with single messages."""
 
-from uuid import UUID
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store import messages, queues
@@ -19,17 +17,7 @@ async def delete_message(store: Store, project_id: int, queue_name: str, message
         queue = await queues.find(connection, project_id, queue_name)
         if queue is None:
             raise queue_not_found(queue_name)
-        await messages.remove(connection, queue, _uuid(message_id), ready)
+        await messages.remove(connection, queue, messages.identity(message_id), ready)
         return ready
 
     store.announce_all(await transaction(store.engine, work))
-
-
-def _uuid(message_id: str) -> UUID:
-    try:
-        found = UUID(message_id)
-    except ValueError:
-        raise messages.message_not_found() from None
-    if str(found) != message_id:
-        raise messages.message_not_found()
-    return found

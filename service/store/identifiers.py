@@ -49,6 +49,13 @@ class Identifiers:
         return self._lease
 
 
+def first_id(microseconds: int) -> UUID:
+    """Return the least id of a message that was sent at this time, in microseconds since 1970, or later."""
+    milliseconds, rest = divmod(max(microseconds, 0), 1000)
+    fraction = max(0, -(-(rest * 4096 - 4095) // 1000))
+    return UUID(int=milliseconds << 80 | _VERSION_7 << 64 | fraction << 64)
+
+
 def sent_at(message_id: UUID) -> int:
     """Return when the message of this id was sent, in microseconds since 1970."""
     high = int.from_bytes(message_id.bytes[:8], "big")

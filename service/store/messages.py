@@ -36,3 +36,14 @@ async def _remove(connection: AsyncConnection, queue_number: int, message_id: UU
 def message_not_found() -> NotFound:
     """Return the problem of a message that the queue does not hold."""
     return NotFound("message", "The queue holds no message of this id: it was consumed, expired, or never was here.")
+
+
+def identity(message_id: str) -> UUID:
+    """Return the id that a client wrote. Raises NotFound for what is no id of ours."""
+    try:
+        found = UUID(message_id)
+    except ValueError:
+        raise message_not_found() from None
+    if str(found) != message_id:
+        raise message_not_found()
+    return found

@@ -234,3 +234,43 @@ with moment as materialized (
     where g.queue_number = touched.queue_number and g.name = touched.name and touched.depth > 0
 )
 select queue_id, min(ready_at) as ready_at from touched where depth > 0 group by queue_id;
+
+-- name: holder
+-- What keeps a group's messages from being taken: the leased one whose lease ends last, else a first one that is delayed.
+select m.id, m.lease, m.receive_count, m.visible_at as until
+from fifo_group as g
+cross join lateral (
+    select m.id, m.lease, m.receive_count, m.visible_at, m.seq
+    from message as m
+    where m.queue_number = g.queue_number and m.message_group = g.name and m.seq is not null
+    order by m.seq
+    limit 101
+) as m
+where g.queue_number = $1 and g.name = $2 and g.ready_at > clock_timestamp() and m.visible_at > clock_timestamp()
+order by m.lease is null, case when m.lease is not null then m.visible_at end desc, m.seq
+limit 1;
+
+-- name: groups
+-- The next groups by name, with what holds those that are held.
+select part.name, part.depth, part.held, held.id, held.lease, held.receive_count, held.until
+from (
+    select g.name, g.depth, g.ready_at > clock_timestamp() as held
+    from fifo_group as g
+    where g.queue_number = $1 and ($2::boolean or g.name > $3 collate "C")
+    order by g.name
+    limit $4
+) as part
+left join lateral (
+    select m.id, m.lease, m.receive_count, m.visible_at as until
+    from (
+        select m.id, m.lease, m.receive_count, m.visible_at, m.seq
+        from message as m
+        where part.held and m.queue_number = $1 and m.message_group = part.name and m.seq is not null
+        order by m.seq
+        limit 101
+    ) as m
+    where m.visible_at > clock_timestamp()
+    order by m.lease is null, case when m.lease is not null then m.visible_at end desc, m.seq
+    limit 1
+) as held on true
+order by part.name;
