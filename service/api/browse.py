@@ -206,16 +206,23 @@ def _filter(query: MessageQuery, request: Request) -> MessageFilter:
     errors: list[FieldError] = []
     headers = []
     for name, value in request.query_params.multi_items():
-        if name.startswith(_HEADER):
-            header = name.removeprefix(_HEADER)
-            headers.append((header.lower(), value))
-            if not _is_token(header):
-                errors.append(FieldError(f"/query/{name}", "invalid_name", "A header's name is a token."))
+        if is_header_filter(name):
+            headers.append((header_of(name), value))
         elif name not in MessageQuery.model_fields:
             errors.append(FieldError(f"/query/{name}", "unknown_field", "There is no such field."))
     if errors:
         raise InvalidRequest(errors)
     return MessageFilter(query.state, query.group, tuple(sorted(headers)), query.sent_after, query.sent_before)
+
+
+def is_header_filter(name: str) -> bool:
+    """Tell whether a field of a filter is `header.NAME`."""
+    return name.startswith(_HEADER) and _is_token(name.removeprefix(_HEADER)) is not None
+
+
+def header_of(name: str) -> str:
+    """Return the header that `header.NAME` is about."""
+    return name.removeprefix(_HEADER).lower()
 
 
 def _document(row: Any, body: bytes | None = None) -> BrowsedMessage:

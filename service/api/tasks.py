@@ -1,22 +1,27 @@
 """Tasks over HTTP: redrives, and how far they are."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import Field
+from fastapi.responses import JSONResponse
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from service import model
+from service.api.browse import header_of, is_header_filter
 from service.api.callers import Manager
 from service.api.documented import problems
-from service.api.fields import Document, Fields, Time
+from service.api.fields import Document, Fields, GivenTime, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf
 from service.auth.scopes import require_queue
 from service.domain import tasks
-from service.model import NAME_PATTERN, TaskState
+from service.domain.tasks import Action
+from service.model import MAX_GROUP, NAME_PATTERN, MessageState, TaskState
+from service.store.browse import MessageFilter
 from service.store.tasks import Wanted
 
 router = APIRouter(route_class=JsonRoute, tags=["tasks"])
@@ -41,11 +46,59 @@ class RedriveFields(Fields):
 _ALL = RedriveFields()
 
 
+class FilterFields(Fields):
+    """Which messages to act on: the fields of the list, `header.NAME` among them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    state: Annotated[MessageState | None, Field(strict=False)] = None
+    group: Annotated[str | None, Field(max_length=MAX_GROUP)] = None
+    sent_after: GivenTime | None = None
+    sent_before: GivenTime | None = None
+
+    __pydantic_extra__: dict[str, str]
+
+    @model_validator(mode="after")
+    def _check_headers(self) -> "FilterFields":
+        for name in self.__pydantic_extra__:
+            if not is_header_filter(name):
+                raise PydanticCustomError("wrong_form", "has a field that does not exist: {name}", {"name": name})
+        return self
+
+    def filter(self) -> MessageFilter:
+        """Return the filter."""
+        headers = sorted((header_of(name), value) for name, value in self.__pydantic_extra__.items())
+        return MessageFilter(self.state, self.group, tuple(headers), self.sent_after, self.sent_before)
+
+
+class ActionFields(Fields):
+    """What to do with all messages that match and that nobody holds."""
+
+    action: Annotated[
+        Literal["delete", "move", "release_delay"], Field(description="`release_delay`: what is delayed is ready now.")
+    ]
+    filter: Annotated[FilterFields, Field(description="As in the list of messages; empty: all.")] = FilterFields()
+    to: Annotated[str | None, Field(pattern=NAME_PATTERN, description="With `move`: a queue of the same type.")] = None
+    dry_run: Annotated[bool, Field(description="True: only tell how many messages match.")] = False
+
+    @model_validator(mode="after")
+    def _check_target(self) -> "ActionFields":
+        if (self.action == "move") != (self.to is not None):
+            raise PydanticCustomError("wrong_form", "must have `to` with the action move, and only then")
+        return self
+
+
+class Matched(Document):
+    """What a dry run found."""
+
+    matched: int
+
+
 class Task(Document):
     """Work that goes on after its request was answered."""
 
     id: str
-    kind: Annotated[str, Field(description="`redrive`.")]
+    kind: Annotated[str, Field(description="`redrive`, `delete`, `move` or `release_delay`.")]
     state: TaskState
     queue: Annotated[str, Field(description="The queue whose messages it is about.")]
     moved: Annotated[int, Field(description="Messages that it has done what it is for with.")]
@@ -78,6 +131,30 @@ async def redrive_queue(
     task = await tasks.redrive(store, caller.project_id, queue, wanted)
     response.headers["Location"] = f"/v1/tasks/{task.id.hex}"
     return _document(task)
+
+
+@router.post(
+    "/v1/queues/{queue}/messages/actions",
+    operation_id="act_on_messages",
+    summary="Act on all messages that match",
+    status_code=202,
+    response_model=Task,
+    responses=problems({404: "There is no such queue in this project: queue_not_found."}, body=True)
+    | {200: {"description": "With `dry_run`: how many match.", "model": Matched}},
+)
+async def act_on_messages(
+    queue: QueueName, caller: Manager, store: StoreOf, response: Response, fields: ActionFields
+) -> Any:
+    """Begin to delete, move or make ready all messages that match; those that are leased stay as they are."""
+    require_queue(caller, queue)
+    if fields.to is not None:
+        require_queue(caller, fields.to)
+    action = Action(fields.action, fields.filter.filter(), fields.to)
+    begun = await tasks.act(store, caller.project_id, queue, action, dry_run=fields.dry_run)
+    if isinstance(begun, int):
+        return JSONResponse({"matched": begun})
+    response.headers["Location"] = f"/v1/tasks/{begun.id.hex}"
+    return _document(begun)
 
 
 @router.get("/v1/tasks/{task_id}", operation_id="get_task", summary="Read a task", responses=problems(_NO_TASK))

@@ -51,9 +51,7 @@ async def list_groups(
     async def work(connection: AsyncConnection) -> tuple[list[Any], str | None]:
         queue = await _queue(connection, project_id, queue_name)
         if not queue.is_fifo:
-            raise Conflict(
-                f"{queue_name!r} is a standard queue: groups hold nothing there. List its messages instead."
-            )
+            raise Conflict(f"{queue_name!r} is a standard queue: groups hold nothing there. List its messages instead.")
         return await browse.groups(connection, queue, after, limit, blocked=blocked)
 
     return await transaction(store.engine, work)

@@ -1,36 +1,72 @@
 """Tasks: redriving dead letters, and looking after work that goes on after its request was answered."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import NotFound, invalid
+from service.errors import NotFound, Unavailable, invalid
 from service.model import Caller, Queue, Task
-from service.store import queues, stats, tasks
+from service.store import actions, queues, stats, tasks
+from service.store.browse import MessageFilter
 from service.store.directory import queue_not_found
 from service.store.store import Store
 from service.store.tasks import Wanted
 from service.store.transactions import transaction
 
 
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What to do with messages that match: "delete", "move" (to the queue named `to`) or "release_delay"."""
+
+    kind: str
+    filter: MessageFilter
+    to: str | None = None
+
+
 async def redrive(store: Store, project_id: int, queue_name: str, wanted: Wanted) -> Task:
     """Begin to move a dead-letter queue's messages back. Raises NotFound, InvalidRequest."""
+    queue = await _queue(store, project_id, queue_name, wanted.to)
+    total = await stats.messages_under(store.engine, queue.number)
+    return await _begin(store, queue, "redrive", asdict(wanted), total)
+
+
+async def act(store: Store, project_id: int, queue_name: str, action: Action, *, dry_run: bool) -> Task | int:
+    """Begin to act on all messages that match and that nobody holds; `dry_run`: only tell how many there are.
+
+    Raises NotFound, InvalidRequest, Unavailable.
+    """
+    queue = await _queue(store, project_id, queue_name, action.to)
+    matched = await actions.matched(store.engine, queue, action.filter)
+    if not dry_run:
+        total = await stats.messages_under(store.engine, queue.number) if matched is None else matched
+        wanted = {"to": action.to, "filter": actions.stored(action.filter)}
+        return await _begin(store, queue, action.kind, wanted, total)
+    if matched is None:
+        raise Unavailable("There are too many messages to count them now. Narrow the filter, or act without dry_run.")
+    return matched
+
+
+async def _queue(store: Store, project_id: int, name: str, to: str | None) -> Queue:
+    """Return the queue of a new task; see that it can move messages to the other one."""
 
     async def look(connection: AsyncConnection) -> Queue:
-        queue = await queues.find(connection, project_id, queue_name)
+        queue = await queues.find(connection, project_id, name)
         if queue is None:
-            raise queue_not_found(queue_name)
-        if wanted.to is not None:
-            _check_target(queue, wanted.to, await queues.find(connection, project_id, wanted.to))
+            raise queue_not_found(name)
+        if to is not None:
+            _check_target(queue, to, await queues.find(connection, project_id, to))
         return queue
 
-    queue = await transaction(store.engine, look)
-    total = await stats.messages_under(store.engine, queue.number)
+    return await transaction(store.engine, look)
+
+
+async def _begin(store: Store, queue: Queue, kind: str, wanted: dict[str, Any], total: int) -> Task:
     task_id = store.identifiers.message()
     return await transaction(
         store.engine,
-        lambda connection: tasks.create(connection, task_id, queue, kind="redrive", wanted=asdict(wanted), total=total),
+        lambda connection: tasks.create(connection, task_id, queue, kind=kind, wanted=wanted, total=total),
     )
 
 

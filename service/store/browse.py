@@ -22,7 +22,7 @@ PAGE_ROWS = 10_000
 PREVIEW_BYTES = 256
 
 _NOW = func.clock_timestamp()
-_LEASED = and_(message.c.lease.is_not(None), message.c.visible_at > _NOW)
+LEASED = and_(message.c.lease.is_not(None), message.c.visible_at > _NOW)
 _GROUPS = STATEMENTS["fifo.groups"]
 _HOLDER = STATEMENTS["fifo.holder"]
 
@@ -39,7 +39,7 @@ class MessageFilter:
 
     def conditions(self, queue: Queue) -> list[ColumnElement[bool]]:
         """Return what holds for messages of the queue that match and are there: what has expired is not."""
-        conditions = [or_(_expires_at(queue) > _NOW, _LEASED)]
+        conditions = [or_(_expires_at(queue) > _NOW, LEASED)]
         if self.state is not None:
             conditions.append(_in_state(self.state))
         if self.group is not None:
@@ -51,13 +51,14 @@ class MessageFilter:
 
 def _in_state(state: MessageState) -> ColumnElement[bool]:
     if state is MessageState.LEASED:
-        return _LEASED
+        return LEASED
     if state is MessageState.DELAYED:
         return and_(message.c.lease.is_(None), message.c.visible_at > _NOW)
     return message.c.visible_at <= _NOW
 
 
-def _sent_between(wanted: MessageFilter) -> list[ColumnElement[bool]]:
+def sent_between(wanted: MessageFilter) -> list[ColumnElement[bool]]:
+    """Return what holds for the ids of messages sent between the filter's times."""
     conditions = []
     if wanted.sent_after is not None:
         conditions.append(message.c.id >= first_id((wanted.sent_after - EPOCH) // MICROSECOND + 1))
@@ -106,7 +107,7 @@ async def listed(
     order = message.c.id.desc() if page.newest else message.c.id
     after = page.after
     behind = [] if after is None else [message.c.id < after if page.newest else message.c.id > after]
-    place = (message.c.queue_number == queue.number, *_sent_between(wanted), *behind)
+    place = (message.c.queue_number == queue.number, *sent_between(wanted), *behind)
     last_seen = select(message.c.id).where(*place).order_by(order).offset(PAGE_ROWS - 1).limit(1)
     end = (await connection.execute(last_seen)).scalar_one_or_none()
     within = [] if end is None else [message.c.id >= end if page.newest else message.c.id <= end]

@@ -41,6 +41,12 @@ async def find(connection: AsyncConnection, project_id: int, name: str, *, lock:
     return _queue(row) if row else None
 
 
+async def shared(connection: AsyncConnection, which: ColumnElement[bool]) -> Queue | None:
+    """Return the queue that this is true of; nobody purges or deletes it before this transaction ends."""
+    row = (await connection.execute(select(queue).where(which).with_for_update(read=True))).first()
+    return _queue(row) if row else None
+
+
 async def create(connection: AsyncConnection, project_id: int, name: str, config: QueueConfig) -> Queue | None:
     """Make a queue; None when there is one of this name by now. Raises NotFound when the project is gone."""
     statement = upsert(queue).values(

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, u
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Queue, Task, TaskState
-from service.store.connections import Fetches
+from service.store import actions, queues
 from service.store.moves import Departure, move_free
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
@@ -104,38 +104,65 @@ async def run_batch(connection: AsyncConnection, ready: Ready) -> bool:
     if found is None:
         return False
     await by_index(connection)
-    link = await driver(connection)
-    values = await _redrive(connection, link, found, ready)
+    values = await (_redrive if found.kind == "redrive" else _act)(connection, found, ready)
     await connection.execute(
         update(task).where(_this(found.project_id, found.id)).values(values).values(updated_at=_NOW)
     )
     return True
 
 
-async def _redrive(connection: AsyncConnection, link: Fetches, found: Row[Any], ready: Ready) -> dict[str, Any]:
+async def _act(connection: AsyncConnection, found: Row[Any], ready: Ready) -> dict[str, Any]:
+    """Do with the next matching messages what the task is for; return what has changed of it."""
+    source = await queues.shared(connection, queue.c.number == found.queue_number)
+    if source is None:
+        return {"state": TaskState.DONE}
+    to_number, name = None, found.wanted["to"]
+    if found.kind == "move":
+        target = await queues.shared(connection, _named(found.project_id, name))
+        if target is None or target.config.type != source.config.type:
+            return _failed(name)
+        to_number = target.number
+    wanted = actions.loaded(found.wanted["filter"])
+    matching, end = await actions.next_matching(connection, source, wanted, found.after_id, BATCH)
+    if found.kind == "release_delay":
+        done = await actions.release_delay(connection, source, matching, ready)
+    else:
+        done = await actions.take_away(connection, source, matching, to_number, ready)
+    values: dict[str, Any] = {"moved": found.moved + len(done)}
+    held = next((message_id for message_id in matching if message_id not in done), None)
+    if held is not None:
+        # Somebody has its group just now: again from there on.
+        return values | {"after_id": UUID(int=held.int - 1), "due_at": _NOW + _HELD_REST}
+    return values | ({"state": TaskState.DONE} if end is None else {"after_id": end})
+
+
+def _named(project_id: int, name: str) -> ColumnElement[bool]:
+    return and_(queue.c.project_id == project_id, queue.c.name == name)
+
+
+def _failed(name: str) -> dict[str, Any]:
+    return {"state": TaskState.FAILED, "error": f"The queue {name!r} is gone, or of another type now."}
+
+
+async def _redrive(connection: AsyncConnection, found: Row[Any], ready: Ready) -> dict[str, Any]:
     """Move the next messages of a dead-letter queue; return what has changed of its task."""
     wanted = Wanted(**found.wanted)
-    source = await _queue(connection, queue.c.number == found.queue_number)
+    source = await queues.shared(connection, queue.c.number == found.queue_number)
     if source is None:
         return {"state": TaskState.DONE}
     to_number = None
     if wanted.to is not None:
-        target = await _queue(connection, and_(queue.c.project_id == found.project_id, queue.c.name == wanted.to))
-        if target is None or target.type != source.type:
-            return {"state": TaskState.FAILED, "error": f"The queue {wanted.to!r} is gone, or of another type now."}
+        target = await queues.shared(connection, _named(found.project_id, wanted.to))
+        if target is None or target.config.type != source.config.type:
+            return _failed(wanted.to)
         to_number = target.number
-    limit = _limit(wanted, found.moved)
-    if source.type == "fifo":
+    limit, link = _limit(wanted, found.moved), await driver(connection)
+    if source.is_fifo:
         place = found.queue_number, found.after_group, found.after_seq
         rows = await link.fetch(_REDRIVE_FIFO, *place, limit, found.created_at, to_number)
     else:
         rows = await link.fetch(_REDRIVE, found.queue_number, found.after_id, limit, found.created_at, to_number)
     return await _move(connection, found, rows, limit, ready)
-
-
-async def _queue(connection: AsyncConnection, which: ColumnElement[bool]) -> Any:
-    """Return a queue's row, or None; it is not deleted or purged before this transaction ends."""
-    return (await connection.execute(select(queue).where(which).with_for_update(read=True))).first()
 
 
 async def _move(

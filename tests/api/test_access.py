@@ -24,6 +24,7 @@ ALLOWED = {
     "list_messages": {"browse", "admin"},
     "get_message": {"browse", "admin"},
     "list_groups": {"browse", "admin"},
+    "act_on_messages": {"manage", "admin"},
     "redrive_queue": {"manage", "admin"},
     "get_task": {"manage", "admin"},
     "cancel_task": {"manage", "admin"},

@@ -122,6 +122,15 @@ select
     content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text
 from taken;
 
+-- name: release_delay
+-- Ready now; what counts from when they would have become so counts from now.
+update message as m
+set visible_at = moment.now,
+    first_visible_at = least(m.first_visible_at, moment.now),
+    expires_at = m.expires_at - (m.first_visible_at - least(m.first_visible_at, moment.now))
+from (select clock_timestamp() as now offset 0) as moment
+where m.queue_number = $1 and m.id = any($2::uuid[]) and m.lease is null and m.visible_at > moment.now;
+
 -- name: due
 -- When the next message of each queue becomes visible, if that is soon; counted from the time of the look that found
 -- nothing, so that none falls between the two.
