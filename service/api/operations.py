@@ -147,7 +147,9 @@ _NO_RECEIPT = {
     404: "It is not a receipt of this project, or its queue is gone: receipt_not_found.",
     409: "It is no longer the current lease of its message: lease_lost.",
 }
-_FULL = {429: "The queue holds max_length messages: queue_full."}
+_RATE = "The project makes more requests a second than it may: rate_limited."
+_FULL = {429: f"The queue or the project is full: queue_full, quota_exceeded. {_RATE}"}
+_CROWDED = {429: f"No more receives of the project may wait: quota_exceeded. {_RATE}"}
 
 
 def _json(kind: type) -> dict[str, Any]:
@@ -160,7 +162,7 @@ def response_entries(operation: Operation) -> dict[int | str, dict[str, Any]]:
     if operation.answer is not None:
         response["content"] = _json(operation.answer)
     more = _NO_QUEUE if operation.on_queue else _NO_RECEIPT if "{receipt}" in operation.path else {}
-    full = _FULL if operation.scope is _SEND else {}
+    full = _FULL if operation.scope is _SEND else _CROWDED if operation.on_queue else {}
     has_body = operation.raw or operation.request is not None
     return problems({**more, **full}, body=has_body) | {operation.status: response}
 

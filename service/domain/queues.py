@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import Conflict, Unavailable, invalid
+from service.errors import Conflict, QuotaExceeded, Unavailable, invalid
 from service.model import Queue, QueueConfig, QueueStats
-from service.store import queues, stats
+from service.store import projects, queues, stats
 from service.store.directory import queue_not_found
 from service.store.queues import QueueFilter
 from service.store.store import Store
@@ -31,6 +31,7 @@ async def put_queue(
         config = replace(wanted, type=old.config.type) if keep_type and old else wanted
         await _check_dead_letter(connection, project_id, name, config)
         if old is None:
+            await _check_room(connection, project_id)
             new = await queues.create(connection, project_id, name, wanted)
             if new is not None:
                 return new, True
@@ -124,6 +125,14 @@ async def _configure(connection: AsyncConnection, old: Queue, config: QueueConfi
     if config.type != old.config.type:
         raise Conflict(f"The type of a queue cannot be changed; this one is {old.config.type}. Make another queue.")
     return old if config == old.config else await queues.configure(connection, old, config)
+
+
+async def _check_room(connection: AsyncConnection, project_id: int) -> None:
+    """Refuse one more queue than the project may have; nobody else makes one in it before this transaction ends."""
+    limit = await projects.queue_limit(connection, project_id)
+    if limit is not None and await projects.queues_in(connection, project_id, limit) >= limit:
+        detail = "Delete one that is no longer needed; the operator can raise the limit."
+        raise QuotaExceeded("queues", limit, detail, seconds=60)
 
 
 def _check_limits(store: Store, config: QueueConfig) -> None:

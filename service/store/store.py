@@ -16,14 +16,17 @@ from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
 from service.store.lines import Claimed
+from service.store.rates import Rates
 from service.store.ready import Ready
 from service.store.receipts import ReceiptSeal
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
+from service.store.shares import Shares
+from service.store.usage import Usage
 from service.store.wakeups import Wakeups
 from service.telemetry import PARKED_RECEIVES
 
-_LINKS = ("send", "send-bounded", "claim", "settle", "find", "names", "notify")
+_LINKS = ("send", "send-bounded", "claim", "settle", "find", "names", "notify", "limits")
 
 
 class Store:
@@ -55,6 +58,9 @@ class Store:
             tell=self._tell_others,
             max_parked=self.settings.max_parked_receives,
         )
+        self.rates = Rates(self._links["limits"])
+        self.usage = Usage(self.engine)
+        self.shares = Shares(self.engine)
         self.wakeups = Wakeups(
             self._links["notify"],
             direct,
@@ -72,6 +78,7 @@ class Store:
         for lane in (self._sends, self._bounded, self._settles):
             lane.open()
         self.directory.open()
+        self.rates.open()
         self.claims.open()
         self.wakeups.open()
 
@@ -82,14 +89,19 @@ class Store:
         for lane in (self._sends, self._bounded, self._settles):
             await lane.close()
         await self.directory.close()
+        await self.rates.close()
         for link in self._links.values():
             await link.close()
         await self.engine.dispose()
 
     async def send(self, queue: Queue, drafts: list[Draft]) -> list[datetime]:
-        """Store messages durably; return when each becomes visible. Raises StaleQueue, QueueFull, Unavailable."""
+        """Store messages durably; return when each becomes visible.
+
+        Raises StaleQueue, QueueFull, QuotaExceeded, Unavailable.
+        """
         lane = self._sends if queue.config.max_length is None else self._bounded
-        visible_at = await lane.submit(Parcel(queue, drafts))
+        with self.usage.room(queue.project_id, drafts):
+            visible_at = await lane.submit(Parcel(queue, drafts))
         if self.claims.has_line(queue.id):
             self._wake(queue.id, min(visible_at))
         self.wakeups.ready(queue.id)
