@@ -191,8 +191,8 @@ class RateLimited(Problem):
 
     def __init__(self, limit: int, seconds: int) -> None:
         super().__init__(
-            f"This project may make {limit} requests a second (limits.requests_per_second). Wait {seconds} s, then "
-            "send fewer at a time, or more in each as batches; the operator can raise the limit.",
+            f"This project may make {limit} requests a second (`requests_per_second` of its limits). Wait "
+            f"{seconds} s, then send fewer at a time, or more in each as batches; the operator can raise the limit.",
             headers={"Retry-After": str(seconds)},
         )
 
@@ -207,7 +207,7 @@ class QuotaExceeded(Problem):
     def __init__(self, name: str, limit: int, detail: str, *, seconds: int = 1) -> None:
         policy = f'"{name}";q={limit};qu="{name.replace("_", "-")}"'
         super().__init__(
-            f"This project may have {limit} {name.replace('_', ' ')} (limits.{name}). {detail}",
+            f"This project may have {limit} {name.replace('_', ' ')} (`{name}` of its limits). {detail}",
             headers={
                 "Retry-After": str(seconds),
                 "RateLimit-Policy": policy,

@@ -68,7 +68,7 @@ def items(header: str) -> dict[str, dict[str, int | str]]:
 def exceeded(answer: httpx.Response, name: str) -> None:
     """Check an answer that tells of a limit that is reached."""
     assert problem(answer)[:2] == (429, "quota_exceeded")
-    assert f"limits.{name}" in answer.json()["detail"]
+    assert f"`{name}` of its limits" in answer.json()["detail"]
     assert int(answer.headers["Retry-After"]) >= 1
     assert items(answer.headers["RateLimit"])[name]["r"] == 0
     assert name in items(answer.headers["RateLimit-Policy"])
