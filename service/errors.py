@@ -14,6 +14,8 @@ Problem
 ├── UnsupportedMediaType    415
 ├── InvalidRequest          422  with the fields that are wrong
 ├── QueueFull               429
+├── RateLimited             429  more requests a second than the project may make
+├── QuotaExceeded           429  more of something than the project may have
 └── Unavailable             503  unknown whether it was done; may be sent again
 
 `code` is stable and for programs; `detail` is a sentence for people that says what to do next.
@@ -178,6 +180,40 @@ class QueueFull(Problem):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class RateLimited(Problem):
+    """The project makes more requests a second than it may, over all processes."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, limit: int, seconds: int) -> None:
+        super().__init__(
+            f"This project may make {limit} requests a second (`requests_per_second` of its limits). Wait "
+            f"{seconds} s, then send fewer at a time, or more in each as batches; the operator can raise the limit.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+class QuotaExceeded(Problem):
+    """The project has as much of something as it may; `name` is its field of the project's limits."""
+
+    code = "quota_exceeded"
+    status = 429
+    title = "The project is at its limit"
+
+    def __init__(self, name: str, limit: int, detail: str, *, seconds: int = 1) -> None:
+        policy = f'"{name}";q={limit};qu="{name.replace("_", "-")}"'
+        super().__init__(
+            f"This project may have {limit} {name.replace('_', ' ')} (`{name}` of its limits). {detail}",
+            headers={
+                "Retry-After": str(seconds),
+                "RateLimit-Policy": policy,
+                "RateLimit": f'"{name}";r=0;t={seconds}',
+            },
+        )
 
 
 class Unavailable(Problem):

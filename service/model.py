@@ -54,11 +54,26 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectLimits:
+    """What a project may use at most, over all processes; None: as much as it likes."""
+
+    queues: int | None = None
+    messages: int | None = None
+    bytes: int | None = None
+    requests_per_second: int | None = None
+    parked_receives: int | None = None
+
+
+UNLIMITED = ProjectLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A tenant: nothing crosses from one to another."""
 
     id: int
     name: str
+    limits: ProjectLimits
     created_at: datetime
     updated_at: datetime
 
@@ -87,6 +102,8 @@ class Caller:
     queues: tuple[str, ...] = ("*",)
     expires_at: datetime | None = None
     key: UUID | None = None
+    # None: the project has none. Most have none, and every request asks.
+    limits: ProjectLimits | None = None
 
     @property
     def is_operator(self) -> bool:

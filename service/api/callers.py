@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from service.api.quotas import RATE_HEADERS, RateHeaders, admit
 from service.auth.keyring import Keyring
 from service.auth.scopes import require
 from service.errors import Forbidden, MalformedRequest, Unauthenticated
@@ -28,7 +29,17 @@ _Project = Annotated[
 async def _caller(request: Request, _credentials: _Credentials, _project: _Project = None) -> Caller:
     """Return who calls. A queue's configuration is not hot: the root key's project is looked up each time."""
     keyring: Keyring = request.app.state.keyring
-    return await keyring.caller(_header(request, b"authorization"), _header(request, b"restante-project"), fresh=True)
+    authorization, project = _header(request, b"authorization"), _header(request, b"restante-project")
+    caller = await keyring.caller(authorization, project, fresh=True)
+    await _admit(request, caller)
+    return caller
+
+
+async def _admit(request: Request, caller: Caller) -> None:
+    """Count the request, once, if its project has limits."""
+    headers: RateHeaders = request.scope[RATE_HEADERS]
+    if not headers:
+        await admit(request.app.state.store, caller, headers)
 
 
 async def _manager(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
@@ -59,7 +70,7 @@ async def authenticate(request: Request) -> None:
     keyring: Keyring = request.app.state.keyring
     authorization = _header(request, b"authorization")
     if not keyring.is_root(authorization):
-        await keyring.caller(authorization, None)
+        await _admit(request, await keyring.caller(authorization, None))
 
 
 def _header(request: Request, name: bytes) -> bytes | None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from hashlib import blake2b
@@ -10,9 +11,10 @@ from typing import Annotated, Any
 from fastapi import Header
 
 from service.api.fields import in_seconds
-from service.domain.queues import Condition
 from service.errors import MalformedRequest, PreconditionFailed
-from service.model import QueueConfig
+from service.model import ProjectLimits, QueueConfig
+
+Config = QueueConfig | ProjectLimits
 
 _TAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*)*')
 _TAG = re.compile(r'(W/)?("[^"]*")')
@@ -27,7 +29,7 @@ IfNoneMatch = Annotated[
 ]
 
 
-def etag(config: QueueConfig) -> str:
+def etag(config: Config) -> str:
     """Return the strong validator of a configuration; equal configurations have equal ones."""
     text = json.dumps(asdict(config), sort_keys=True, default=_plain)
     return f'"{blake2b(text.encode(), digest_size=12).hexdigest()}"'
@@ -39,22 +41,22 @@ def _plain(value: Any) -> Any:
     raise TypeError(type(value))
 
 
-def condition(if_match: str | None, if_none_match: str | None) -> Condition:
+def condition(if_match: str | None, if_none_match: str | None) -> Callable[[Config | None], None]:
     """Return the check of what is there against these headers."""
     wanted = _tags(if_match, weak=False)
     unwanted = _tags(if_none_match, weak=True)
 
-    def check(config: QueueConfig | None) -> None:
+    def check(config: Config | None) -> None:
         tag = etag(config) if config is not None else None
         if wanted is not None and not _holds(wanted, tag):
-            raise PreconditionFailed("If-Match does not hold: read the queue again and decide on what is there now.")
+            raise PreconditionFailed("If-Match does not hold: read it again and decide on what is there now.")
         if unwanted is not None and _holds(unwanted, tag):
-            raise PreconditionFailed("If-None-Match does not hold: there is a queue of this name already.")
+            raise PreconditionFailed("If-None-Match does not hold: there is one of this name already.")
 
     return check
 
 
-def not_modified(config: QueueConfig, if_none_match: str | None) -> bool:
+def not_modified(config: Config, if_none_match: str | None) -> bool:
     """Tell whether the client has this configuration already."""
     unwanted = _tags(if_none_match, weak=True)
     return unwanted is not None and _holds(unwanted, etag(config))

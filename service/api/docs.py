@@ -59,13 +59,25 @@ def openapi(app: FastAPI) -> dict[str, Any]:
 _HEADERS = {
     "ETag": {"description": "Stands for the configuration alone.", "schema": {"type": "string"}},
     "Link": {"description": 'The next page: <...>; rel="next".', "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "If the project has a limit: requests left (r) until so many seconds have passed (t).",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {
+        "description": "If the project has a limit: so many requests (q) in so many seconds (w).",
+        "schema": {"type": "string"},
+    },
     "Request-Id": {"description": "The client's own, or a fresh one.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}},
 }
-_MORE_HEADERS = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",)}
+_MORE_HEADERS = {
+    "401": ("WWW-Authenticate",),
+    "429": ("Retry-After",),
+    "503": ("Retry-After",),
+}
 # Those that carry a configuration, and those that carry a page.
-_TAGGED = {"put_queue", "patch_queue", "get_queue"}
+_TAGGED = {"put_queue", "patch_queue", "get_queue", "put_project", "patch_project", "get_project"}
 _LINKED = {"list_queues", "list_projects", "list_keys"}
 
 
@@ -79,6 +91,8 @@ def _complete(operation: dict[str, Any]) -> None:
     responses = dict(sorted(operation["responses"].items()))
     for status, response in responses.items():
         names = ["Request-Id", *_MORE_HEADERS.get(status, ())]
+        if "429" in responses and status != "401":
+            names += ["RateLimit", "RateLimit-Policy"]
         if status in {"200", "201", "304"}:
             names += ["ETag"] * (operation["operationId"] in _TAGGED) + ["Link"] * (operation["operationId"] in _LINKED)
         response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}

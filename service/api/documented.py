@@ -9,6 +9,7 @@ _COMMON = {
     401: "There is no valid key: unauthenticated.",
     403: "The key does not allow this: forbidden.",
     422: "A field is missing, unknown or out of range: invalid_request.",
+    429: "The project makes more requests a second than it may: rate_limited. Wait Retry-After seconds.",
     503: "The database is out of reach, or the service stops: unavailable. Send it again.",
 }
 _WITH_BODY = {

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.body import send_answer
 from service.api.problems import problem_of, problem_response
+from service.api.quotas import RATE_HEADERS, RateHeaders
 from service.api.request_id import request_id
 from service.errors import Problem, invalid
 from service.telemetry import count_request
@@ -29,6 +30,8 @@ class Edge:
         started = time.perf_counter()
         identity = request_id(HTTPConnection(scope).headers.get("request-id", "").encode("latin-1"))
         scope["request_id"] = identity
+        rate_headers: RateHeaders = []
+        scope[RATE_HEADERS] = rate_headers
         status = 0
 
         async def answer(message: Message) -> None:
@@ -37,6 +40,8 @@ class Edge:
                 status = message["status"]
                 if not _has_id(message):
                     message["headers"] = [*message["headers"], (b"request-id", identity.encode("ascii"))]
+                if rate_headers:
+                    message["headers"] = [*message["headers"], *rate_headers]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=identity):
@@ -46,17 +51,16 @@ class Edge:
             except Exception as error:
                 if status:
                     raise
-                status = await send_problem(problem_of(error), identity, receive, send)
+                await send_problem(problem_of(error), identity, receive, answer)
         if "counted" not in scope:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             count_request(method, _template(scope), status, time.perf_counter() - started)
 
 
-async def send_problem(problem: Problem, identity: str, receive: Receive, send: Send) -> int:
-    """Answer with a problem, return its status."""
+async def send_problem(problem: Problem, identity: str, receive: Receive, send: Send) -> None:
+    """Answer with a problem."""
     status, headers, body = problem_response(problem, identity)
     await send_answer(receive, send, status, headers, body)
-    return status
 
 
 def _refuse_slash(scope: Scope) -> None:

@@ -10,6 +10,7 @@ from service.api.callers import AnyCaller
 from service.api.documented import problems
 from service.api.fields import Document, in_seconds
 from service.api.lists import MAX_PAGE_ITEMS
+from service.api.projects import ProjectLimits, limits_document
 from service.api.state import StoreOf
 
 router = APIRouter(tags=["limits"])
@@ -33,10 +34,11 @@ class Limits(Document):
     max_json_levels: int
     max_page_items: int
     max_parked_receives_per_process: int
+    project: Annotated[ProjectLimits, Field(description="What the operator allows this project.")]
 
 
 @router.get("/v1/limits", operation_id="get_limits", summary="The limits in force", responses=problems())
-async def get_limits(_caller: AnyCaller, store: StoreOf) -> Limits:
+async def get_limits(caller: AnyCaller, store: StoreOf) -> Limits:
     """Return the limits in force."""
     return Limits(
         max_request_bytes=model.MAX_REQUEST_BYTES,
@@ -54,4 +56,5 @@ async def get_limits(_caller: AnyCaller, store: StoreOf) -> Limits:
         max_json_levels=model.MAX_DEPTH,
         max_page_items=MAX_PAGE_ITEMS,
         max_parked_receives_per_process=store.settings.max_parked_receives,
+        project=limits_document(caller.limits or model.UNLIMITED),
     )

@@ -222,6 +222,7 @@ async def receive_messages(store: Store, exchange: Exchange) -> Answer:
         max_messages=max_messages,
         wait=waits.total_seconds(),
         visibility_timeout=timeout,
+        max_parked=exchange.caller.limits.parked_receives if exchange.caller.limits else None,
     )
     answer = json_answer(200, b'{"messages":[%b]}' % b",".join(_received(store, claimed)))
     if preferred is not None:

@@ -168,10 +168,12 @@ _OTHER_BATCH = {409: "The Idempotency-Key was used for a batch of another number
 _TRANSACTION = {
     404: "A receipt or queue is not of this project: receipt_not_found, queue_not_found. Nothing was done.",
     409: "A lease is lost (lease_lost), or another transaction had this receipt or key (conflict). Nothing was done.",
-    429: "A queue holds max_length messages: queue_full. Nothing was done.",
+    429: "A queue or the project is full, or makes too many requests: queue_full, quota_exceeded, rate_limited.",
 }
 _REPEATED = {"description": "It was sent before, within the deduplication window: nothing was stored."}
-_FULL = {429: "The queue holds max_length messages: queue_full."}
+_RATE = "The project makes more requests a second than it may: rate_limited."
+_FULL = {429: f"The queue or the project is full: queue_full, quota_exceeded. {_RATE}"}
+_CROWDED = {429: f"No more receives of the project may wait: quota_exceeded. {_RATE}"}
 
 
 def _json(kind: type) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def response_entries(operation: Operation) -> dict[int | str, dict[str, Any]]:
     if operation.answer is not None:
         response["content"] = _json(operation.answer)
     more = _NO_QUEUE if operation.on_queue else _NO_RECEIPT if "{receipt}" in operation.path else {}
-    full = _FULL if operation.scope is _SEND else {}
+    full = _FULL if operation.scope is _SEND else _CROWDED if operation.on_queue else {}
     has_body = operation.raw or operation.request is not None
     repeated = {200: _REPEATED | {"content": response["content"]}} if operation.scope is _SEND else {}
     return problems({**more, **full, **_other(operation)}, body=has_body) | repeated | {operation.status: response}

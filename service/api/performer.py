@@ -12,6 +12,7 @@ from service.api.body import read_body, send_answer
 from service.api.exchange import Answer, Exchange, HttpClient
 from service.api.operations import OPERATIONS, Operation, request_entry, response_entries
 from service.api.problems import problem_of, problem_response
+from service.api.quotas import RATE_HEADERS, RateHeaders, admit, admit_sends
 from service.api.request_id import request_id
 from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
@@ -33,16 +34,19 @@ class Performer:
         started = time.perf_counter()
         headers = dict(scope["headers"])
         identity = request_id(headers.get(b"request-id"))
+        rate_headers: RateHeaders = []
+        scope[RATE_HEADERS] = rate_headers
         try:
             answer = await self._answer(operation, name, scope, headers, receive)
             status, body = answer.status, answer.body
-            answer_headers = [*answer.headers, (b"request-id", identity.encode())]
+            answer_headers = [*answer.headers, *rate_headers, (b"request-id", identity.encode())]
             if status != 204:
                 answer_headers.append((b"content-length", b"%d" % len(body)))
         except Exception as error:  # noqa: BLE001 - the edge: whatever went wrong, the client gets an answer
             with structlog.contextvars.bound_contextvars(request_id=identity):
                 problem = problem_of(error)
             status, answer_headers, body = problem_response(problem, identity)
+            answer_headers += rate_headers
         if not answer_at_once(scope, status, answer_headers, body):
             await send_answer(receive, send, status, answer_headers, body)
         count_request(operation.method, operation.path, status, time.perf_counter() - started)
@@ -52,11 +56,15 @@ class Performer:
     ) -> Answer:
         authorization, project = headers.get(b"authorization"), headers.get(b"restante-project")
         caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
+        if caller.limits is not None:
+            await admit(self._store, caller, scope[RATE_HEADERS])
         require(caller, operation.scope, *operation.also)
         if operation.on_queue:
             if not model.is_name(name):
                 raise invalid("/path/queue", "invalid_name", model.NAME_RULE)
             require_queue(caller, name)
+        if operation.scope is model.Scope.SEND:
+            await admit_sends(self._store, caller)
         body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(scope))
         exchange = Exchange(caller, name, headers, body, HttpClient(receive))
         try:

@@ -1,13 +1,15 @@
 """Projects over HTTP: the operator's."""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service import model
 from service.api.callers import Operator
-from service.api.documented import problems
+from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
+from service.api.documented import CHANGED, problems
 from service.api.fields import Document, Fields, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
@@ -19,22 +21,62 @@ router = APIRouter(route_class=JsonRoute, tags=["projects"])
 
 _NO_PROJECT = {404: "There is no such project: project_not_found."}
 
+_MOST = 2**53 - 1
+
+
+def _count(description: str) -> Any:
+    return Field(ge=0, le=_MOST, description=description)
+
+
 ProjectName = Annotated[str, Path(pattern=NAME_PATTERN, description="The project's name.")]
 
 
+class LimitFields(Fields):
+    """What a project may use at most, over all processes. Null, and what is left out: as much as it likes."""
+
+    queues: Annotated[int | None, _count("Queues; exact.")] = None
+    messages: Annotated[int | None, _count("Stored messages, whatever their state, over all queues.")] = None
+    bytes: Annotated[int | None, _count("Stored bytes of bodies and headers, over all queues.")] = None
+    requests_per_second: Annotated[
+        int | None,
+        Field(ge=1, le=1_000_000, description="Requests of any kind. What is over it gets rate_limited."),
+    ] = None
+    parked_receives: Annotated[int | None, _count("Receives that wait for a message at the same time.")] = None
+
+
 class ProjectFields(Fields):
-    """A project's configuration. Limits are planned; it has no fields yet."""
+    """A project's whole configuration. What is left out takes its default."""
+
+    limits: LimitFields = LimitFields()
+
+
+class ProjectChanges(Fields):
+    """The fields of a project's configuration to replace; null sets the default."""
+
+    limits: LimitFields | None = None
+
+
+class ProjectLimits(Document):
+    """What a project may use at most; null: as much as it likes."""
+
+    queues: int | None
+    messages: int | None
+    bytes: int | None
+    requests_per_second: int | None
+    parked_receives: int | None
 
 
 class Project(Document):
     """A project."""
 
     name: str
+    limits: ProjectLimits
     created_at: Time
     updated_at: Time
 
 
 _NO_FIELDS = ProjectFields()
+_NO_CHANGES = ProjectChanges()
 
 
 class ProjectPage(Page[Project]):
@@ -49,49 +91,91 @@ class DeleteQuery(BaseModel):
     force: Annotated[bool, Field(description="Delete its queues and their messages too.")] = False
 
 
+def limits_document(limits: model.ProjectLimits) -> ProjectLimits:
+    """Return limits as answers have them."""
+    return ProjectLimits.model_construct(**asdict(limits))
+
+
 def _document(project: model.Project) -> Project:
-    return Project(name=project.name, created_at=project.created_at, updated_at=project.updated_at)
+    limits = limits_document(project.limits)
+    return Project(name=project.name, limits=limits, created_at=project.created_at, updated_at=project.updated_at)
+
+
+def _answer(project: model.Project, response: Response) -> Project:
+    response.headers["ETag"] = etag(project.limits)
+    return _document(project)
 
 
 @router.put(
     "/v1/projects/{project}",
     operation_id="put_project",
-    summary="Create a project",
-    responses=problems(body=True) | {201: {"description": "Created.", "model": Project}},
+    summary="Create or configure a project",
+    responses=problems(CHANGED, body=True) | {201: {"description": "Created.", "model": Project}},
 )
 async def put_project(
     *,
     project: ProjectName,
-    _fields: ProjectFields = _NO_FIELDS,
+    fields: ProjectFields = _NO_FIELDS,
     _operator: Operator,
     store: StoreOf,
     response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Project:
-    """Create a project (201). If it is there, nothing changes (200)."""
-    stored, created = await projects.put_project(store, project)
+    """Create a project (201), or give it the whole configuration (200). Doing it again changes nothing."""
+    limits = model.ProjectLimits(**dict(fields.limits))
+    stored, created = await projects.put_project(store, project, limits, condition(if_match, if_none_match))
     response.status_code = 201 if created else 200
-    return _document(stored)
+    return _answer(stored, response)
 
 
 @router.patch(
     "/v1/projects/{project}",
     operation_id="patch_project",
     summary="Change a project",
-    responses=problems(_NO_PROJECT, body=True),
+    responses=problems({**_NO_PROJECT, **CHANGED}, body=True),
 )
 async def patch_project(
-    *, project: ProjectName, _fields: ProjectFields = _NO_FIELDS, _operator: Operator, store: StoreOf
+    *,
+    project: ProjectName,
+    changes: ProjectChanges = _NO_CHANGES,
+    _operator: Operator,
+    store: StoreOf,
+    response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Project:
-    """Replace the fields given. There are none yet."""
-    return _document(await projects.get_project(store, project))
+    """Replace the fields given; null sets the default. `limits` is replaced as a whole.
+
+    Limits hold for every request after the answer, through any process. What is there already stays, if it is more.
+    """
+    limits = None
+    if "limits" in changes.model_fields_set:
+        limits = model.ProjectLimits(**dict(changes.limits or {}))
+    check = condition(if_match, if_none_match)
+    return _answer(await projects.patch_project(store, project, limits, check), response)
 
 
 @router.get(
-    "/v1/projects/{project}", operation_id="get_project", summary="Read a project", responses=problems(_NO_PROJECT)
+    "/v1/projects/{project}",
+    operation_id="get_project",
+    summary="Read a project",
+    response_model=Project,
+    responses=problems(_NO_PROJECT) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
 )
-async def get_project(project: ProjectName, _operator: Operator, store: StoreOf) -> Project:
+async def get_project(
+    *,
+    project: ProjectName,
+    _operator: Operator,
+    store: StoreOf,
+    response: Response,
+    if_none_match: IfNoneMatch = None,
+) -> Any:
     """Return a project."""
-    return _document(await projects.get_project(store, project))
+    stored = await projects.get_project(store, project)
+    if not_modified(stored.limits, if_none_match):
+        return Response(status_code=304, headers={"ETag": etag(stored.limits)})
+    return _answer(stored, response)
 
 
 @router.delete(

@@ -25,6 +25,7 @@ from service.store.queues import QueueFilter
 router = APIRouter(route_class=JsonRoute, tags=["queues"])
 
 _has_control = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
+_NO_ROOM = "The project has as many queues as it may: quota_exceeded. Or too many requests a second: rate_limited."
 _NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
 _DEFAULTS = QueueConfig()
 
@@ -217,7 +218,7 @@ async def _answer(store: StoreOf, tallies: TalliesOf, queue: model.Queue, respon
     "/v1/queues/{queue}",
     operation_id="put_queue",
     summary="Create or configure a queue",
-    responses=problems({**CHANGED, 409: "The type cannot be changed: conflict."}, body=True)
+    responses=problems({**CHANGED, 409: "The type cannot be changed: conflict.", 429: _NO_ROOM}, body=True)
     | {201: {"description": "Created.", "model": Queue}},
 )
 async def put_queue(

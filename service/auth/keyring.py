@@ -18,16 +18,17 @@ import structlog
 
 from service.auth.keys import hash_of, is_secret
 from service.errors import Forbidden, NotFound, Problem, Unauthenticated, Unavailable
-from service.model import Caller, Scope, is_name
+from service.model import UNLIMITED, Caller, Project, ProjectLimits, Scope, is_name
 from service.store import keys, projects
 from service.store.keys import FoundKey
 from service.store.store import Store
 from service.store.transactions import T, Work, transaction
+from service.store.wakeups import TRUSTED_SECONDS
 
 _log = structlog.get_logger()
 
 RENEW_SECONDS = 1.0
-CONFIRM_SECONDS = 2.0
+CONFIRM_SECONDS = TRUSTED_SECONDS
 SERVE_SECONDS = 5.0
 # How long the database is waited for where an entry could serve: what the request does next may have to wait as well.
 PATIENCE_SECONDS = 1.0
@@ -63,6 +64,8 @@ class Keyring:
         self._asking: dict[_Asked, asyncio.Task[Caller]] = {}
         self._renewing: asyncio.Task[None] | None = None
         self._used: dict[UUID, float] = {}
+        self._forgot_at = 0.0
+        store.wakeups.project_changed = self.forget_project
 
     def known(self, authorization: bytes | None, project: bytes | None) -> Caller | None:
         """Return who presents this, if that can be told without asking; else ask `caller`."""
@@ -115,6 +118,14 @@ class Keyring:
         for asked in list(self._entries):
             self._drop(asked)
 
+    def forget_project(self, project_id: int) -> None:
+        """Trust nothing that was remembered of a project, or is being found out: its limits were changed."""
+        self._forgot_at = time.monotonic()
+        self._store.usage.forget(project_id)
+        for asked, entry in list(self._entries.items()):
+            if entry.caller.project_id == project_id:
+                self._drop(asked)
+
     def take_used(self) -> dict[UUID, datetime]:
         """Return when keys were last used, those used since this was last called."""
         for entry in self._entries.values():
@@ -140,7 +151,8 @@ class Keyring:
         self._drop(asked)
         if len(self._entries) >= REMEMBERED:
             self._drop(next(iter(self._entries)))
-        self._entries[asked] = entry
+        if entry.asked_at > self._forgot_at:
+            self._entries[asked] = entry
         return entry.caller
 
     async def _operator_in(self, named: bytes | None) -> _Entry:
@@ -151,7 +163,7 @@ class Keyring:
             project = await self._transaction(lambda connection: projects.ensure(connection, name))
         if project is None:
             raise NotFound("project", "There is no project of the name that Restante-Project gives. Create it first.")
-        return _Entry(Caller(project.id, project.name, _EVERYTHING), b"", asked_at, float("inf"), asked_at)
+        return _Entry(_operator(project), b"", asked_at, float("inf"), asked_at)
 
     async def _holder_of(self, secret: bytes, named: bytes | None) -> _Entry:
         asked_at, secret_hash = time.monotonic(), hash_of(secret)
@@ -174,14 +186,12 @@ class Keyring:
             hashes = {entry.secret_hash for entry in due.values() if entry.secret_hash}
             names = {entry.caller.project_name for entry in due.values() if not entry.secret_hash}
             found = await self._transaction(lambda connection: keys.find(connection, hashes))
-            there = await self._transaction(lambda connection: projects.ids(connection, names)) if names else {}
+            there = await self._transaction(lambda connection: projects.named(connection, names)) if names else {}
             for asked, entry in due.items():
                 if entry.secret_hash:
                     self._confirm(asked, entry, asked_at, found.get(entry.secret_hash))
-                elif there.get(entry.caller.project_name) == entry.caller.project_id:
-                    entry.asked_at = asked_at
                 else:
-                    self._drop(asked)
+                    self._confirm_operator(asked, entry, asked_at, there.get(entry.caller.project_name))
         except Unavailable:
             _log.warning("keys_unconfirmed")
         finally:
@@ -192,6 +202,12 @@ class Keyring:
             self._drop(asked)
         else:
             entry.caller, entry.asked_at, entry.expires_at = _holder(found), asked_at, asked_at + found.seconds_left
+
+    def _confirm_operator(self, asked: _Asked, entry: _Entry, asked_at: float, project: Project | None) -> None:
+        if project is None or project.id != entry.caller.project_id:
+            self._drop(asked)
+        else:
+            entry.caller, entry.asked_at = _operator(project), asked_at
 
     def _drop(self, asked: _Asked) -> None:
         entry = self._entries.pop(asked, None)
@@ -218,4 +234,13 @@ def _presented(authorization: bytes | None) -> bytes:
 
 def _holder(found: FoundKey) -> Caller:
     key = found.key
-    return Caller(key.project_id, found.project_name, key.scopes, key.queues, key.expires_at, key.id)
+    limits = _in_force(found.limits)
+    return Caller(key.project_id, found.project_name, key.scopes, key.queues, key.expires_at, key.id, limits)
+
+
+def _operator(project: Project) -> Caller:
+    return Caller(project.id, project.name, _EVERYTHING, limits=_in_force(project.limits))
+
+
+def _in_force(limits: ProjectLimits) -> ProjectLimits | None:
+    return None if limits == UNLIMITED else limits

@@ -1,27 +1,64 @@
 """What the operator does with projects."""
 
+from collections.abc import Callable
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import Conflict, NotFound, Unavailable
-from service.model import Project
+from service.model import Project, ProjectLimits
 from service.store import projects
 from service.store.store import Store
 from service.store.transactions import transaction
 
+# Looks at what is there (None: no such project) while it is locked, and raises PreconditionFailed if it is not wanted.
+Condition = Callable[[ProjectLimits | None], None]
 
-async def put_project(store: Store, name: str) -> tuple[Project, bool]:
-    """Make a project; tell whether it was made now."""
 
-    async def work(connection: AsyncConnection) -> tuple[Project, bool]:
-        made = await projects.create(connection, name)
-        if made is not None:
-            return made, True
-        there = await projects.find(connection, name)
-        if there is None:
+async def put_project(store: Store, name: str, limits: ProjectLimits, condition: Condition) -> tuple[Project, bool]:
+    """Make a project, or give the existing one these limits; tell whether it was made. Raises PreconditionFailed."""
+
+    async def work(connection: AsyncConnection) -> tuple[Project | None, Project]:
+        old = await projects.find(connection, name, lock=True)
+        condition(old.limits if old else None)
+        if old is None:
+            made = await projects.create(connection, name, limits)
+            if made is not None:
+                return None, made
+            # Somebody else made it a moment ago.
+            old = await projects.find(connection, name, lock=True)
+            condition(old.limits if old else None)
+        if old is None:
             raise Unavailable("The project was made and deleted at the same moment. Send the request again.")
-        return there, False
+        return old, await _limited(connection, old, limits)
 
-    return await transaction(store.engine, work)
+    old, new = await transaction(store.engine, work)
+    if old is not None:
+        await _tell(store, old, new)
+    return new, old is None
+
+
+async def patch_project(store: Store, name: str, limits: ProjectLimits | None, condition: Condition) -> Project:
+    """Replace a project's limits; None: leave them. Raises NotFound, PreconditionFailed."""
+
+    async def work(connection: AsyncConnection) -> tuple[Project, Project]:
+        old = await _found(connection, name, lock=True)
+        condition(old.limits)
+        return old, old if limits is None else await _limited(connection, old, limits)
+
+    old, new = await transaction(store.engine, work)
+    await _tell(store, old, new)
+    return new
+
+
+async def _limited(connection: AsyncConnection, old: Project, limits: ProjectLimits) -> Project:
+    """Change a locked project, unless that changes nothing."""
+    return old if limits == old.limits else await projects.limit(connection, old.id, limits)
+
+
+async def _tell(store: Store, old: Project, new: Project) -> None:
+    """Return when every process goes by the new limits."""
+    if new.limits != old.limits:
+        await store.wakeups.tell_of_project(new.id)
 
 
 async def get_project(store: Store, name: str) -> Project:

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import Conflict, Unavailable, invalid
+from service.errors import Conflict, QuotaExceeded, Unavailable, invalid
 from service.model import Queue, QueueConfig, QueueStats
-from service.store import queues, stats
+from service.store import projects, queues, stats
 from service.store.directory import queue_not_found
 from service.store.queues import QueueFilter
 from service.store.store import Store
@@ -26,11 +26,14 @@ async def put_queue(
     _check_limits(store, wanted)
 
     async def work(connection: AsyncConnection) -> tuple[Queue, bool]:
+        if wanted.dead_letter is not None:
+            await queues.lock_dead_letters(connection, project_id)
         old = await queues.find(connection, project_id, name, lock=True)
         condition(old.config if old else None)
         config = replace(wanted, type=old.config.type) if keep_type and old else wanted
         await _check_dead_letter(connection, project_id, name, config)
         if old is None:
+            await _check_room(connection, project_id)
             new = await queues.create(connection, project_id, name, wanted)
             if new is not None:
                 return new, True
@@ -53,6 +56,8 @@ async def patch_queue(
     """Replace some fields of a queue's configuration. Raises NotFound, PreconditionFailed, Conflict."""
 
     async def work(connection: AsyncConnection) -> Queue:
+        if "dead_letter" in changes:
+            await queues.lock_dead_letters(connection, project_id)
         old = await _locked(connection, project_id, name, condition)
         config = replace(old.config, **changes)
         _check_limits(store, config)
@@ -86,6 +91,7 @@ async def delete_queue(store: Store, project_id: int, name: str, condition: Cond
     """Delete a queue with its messages. Raises NotFound, PreconditionFailed."""
 
     async def work(connection: AsyncConnection) -> Queue:
+        await queues.lock_dead_letters(connection, project_id)
         queue = await _locked(connection, project_id, name, condition)
         await _check_not_named(connection, project_id, name)
         await queues.remove(connection, queue)
@@ -126,6 +132,14 @@ async def _configure(connection: AsyncConnection, old: Queue, config: QueueConfi
     return old if config == old.config else await queues.configure(connection, old, config)
 
 
+async def _check_room(connection: AsyncConnection, project_id: int) -> None:
+    """Refuse one more queue than the project may have; nobody else makes one in it before this transaction ends."""
+    limit = await projects.queue_limit(connection, project_id)
+    if limit is not None and await projects.queues_in(connection, project_id, limit) >= limit:
+        detail = "Delete one that is no longer needed; the operator can raise the limit."
+        raise QuotaExceeded("queues", limit, detail, seconds=60)
+
+
 def _check_limits(store: Store, config: QueueConfig) -> None:
     limit = store.settings.max_message_bytes
     if config.max_message_bytes > limit:
@@ -137,8 +151,6 @@ async def _check_dead_letter(connection: AsyncConnection, project_id: int, name:
     if config.dead_letter is None:
         return
     pointer, target_name = "/dead_letter/queue", config.dead_letter.queue
-    # One change of this kind at a time in a project: two of them could close a circle that neither sees.
-    await queues.lock_dead_letters(connection, project_id)
     chain = await queues.dead_letter_chain(connection, project_id, target_name)
     if target_name == name or name in [link.name for link in chain]:
         detail = f"Messages would come back: {target_name!r} is, or leads to, this queue. Name another one."
@@ -151,7 +163,6 @@ async def _check_dead_letter(connection: AsyncConnection, project_id: int, name:
 
 
 async def _check_not_named(connection: AsyncConnection, project_id: int, name: str) -> None:
-    await queues.lock_dead_letters(connection, project_id)
     others = await queues.that_dead_letter_to(connection, project_id, name)
     if others:
         names = ", ".join(map(repr, others))

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
+from service.errors import QuotaExceeded
 from service.model import Queue
 from service.store.directory import queue_not_found
 from service.store.lines import Ask, Claimed
@@ -31,12 +33,47 @@ async def receive(
     max_messages: int,
     wait: float,
     visibility_timeout: timedelta | None,
+    max_parked: int | None = None,
 ) -> Claimed | None:
     """Lease up to so many messages, waiting up to `wait` seconds for the first. None: nothing came.
 
-    A client that has left by the time there is an answer gets nothing, and nothing stays leased for it.
-    Raises NotFound, also when the queue is deleted meanwhile, and Unavailable.
+    `max_parked`: how many receives of the project may wait; one more gets what is there. A client that has left by the
+    time there is an answer gets nothing, and nothing stays leased for it.
+    Raises NotFound, also when the queue is deleted meanwhile, QuotaExceeded and Unavailable.
     """
+    attempt = partial(
+        _receive,
+        store,
+        project_id,
+        queue_name,
+        client,
+        max_messages=max_messages,
+        visibility_timeout=visibility_timeout,
+    )
+    if wait == 0 or max_parked is None:
+        return await attempt(wait=wait)
+    if await store.shares.enter(project_id, max_parked):
+        try:
+            return await attempt(wait=wait)
+        finally:
+            store.shares.leave(project_id)
+    claimed = await attempt(wait=0)
+    if claimed is None and not client.has_left():
+        detail = "There is no message now, and no more may wait. Try again later, or let fewer receives wait."
+        raise QuotaExceeded("parked_receives", max_parked, detail)
+    return claimed
+
+
+async def _receive(
+    store: Store,
+    project_id: int,
+    queue_name: str,
+    client: Client,
+    *,
+    max_messages: int,
+    wait: float,
+    visibility_timeout: timedelta | None,
+) -> Claimed | None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     known = store.directory.known(project_id, queue_name)

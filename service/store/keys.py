@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import ARRAY, LargeBinary, Row, any_, bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.model import Key, Scope
+from service.model import Key, ProjectLimits, Scope
+from service.store.projects import limits_of
 from service.store.statements import STATEMENTS
 from service.store.tables import api_key, project
 
@@ -21,6 +22,7 @@ class FoundKey:
 
     key: Key
     project_name: str
+    limits: ProjectLimits
     secret_hash: bytes
     now: datetime
 
@@ -36,7 +38,7 @@ class FoundKey:
 
 
 _FIND = (
-    select(api_key, project.c.name.label("project_name"), func.clock_timestamp().label("now"))
+    select(api_key, project.c.name.label("project_name"), project.c.limits, func.clock_timestamp().label("now"))
     .join(project, project.c.id == api_key.c.project_id)
     .where(api_key.c.secret_hash == any_(bindparam("hashes", type_=ARRAY(LargeBinary))))
 )
@@ -48,7 +50,10 @@ _TOUCH = STATEMENTS["keys.touch"]
 async def find(connection: AsyncConnection, hashes: Iterable[bytes]) -> dict[bytes, FoundKey]:
     """Return the keys whose secrets have these SHA-256 hashes."""
     rows = await connection.execute(_FIND, {"hashes": list(hashes)})
-    return {row.secret_hash: FoundKey(_key(row), row.project_name, row.secret_hash, row.now) for row in rows}
+    return {
+        row.secret_hash: FoundKey(_key(row), row.project_name, limits_of(row.limits), row.secret_hash, row.now)
+        for row in rows
+    }
 
 
 async def create(connection: AsyncConnection, key: Key, secret_hash: bytes) -> Key:

@@ -1,17 +1,18 @@
 """Projects in the database."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.model import Project
+from service.model import UNLIMITED, Project, ProjectLimits
 from service.store.identifiers import random_number
 from service.store.tables import project, queue, retired_queue
 
-_COLUMNS = (project.c.id, project.c.name, project.c.created_at, project.c.updated_at)
+_COLUMNS = (project.c.id, project.c.name, project.c.limits, project.c.created_at, project.c.updated_at)
 _NOW = func.clock_timestamp()
 
 
@@ -22,15 +23,16 @@ async def find(connection: AsyncConnection, name: str, *, lock: bool = False) ->
     return _project(row) if row else None
 
 
-async def ids(connection: AsyncConnection, names: Iterable[str]) -> dict[str, int]:
-    """Return the ids of the projects of these names."""
-    rows = await connection.execute(select(project.c.name, project.c.id).where(project.c.name.in_(list(names))))
-    return {row.name: row.id for row in rows}
+async def named(connection: AsyncConnection, names: Iterable[str]) -> dict[str, Project]:
+    """Return the projects of these names."""
+    rows = await connection.execute(select(*_COLUMNS).where(project.c.name.in_(list(names))))
+    return {row.name: _project(row) for row in rows}
 
 
-async def create(connection: AsyncConnection, name: str) -> Project | None:
+async def create(connection: AsyncConnection, name: str, limits: ProjectLimits = UNLIMITED) -> Project | None:
     """Make a project; None when there is one of this name."""
-    statement = upsert(project).values(id=random_number(), name=name, created_at=_NOW, updated_at=_NOW)
+    values = {"limits": _set(limits), "created_at": _NOW, "updated_at": _NOW}
+    statement = upsert(project).values(id=random_number(), name=name, **values)
     statement = statement.on_conflict_do_nothing(index_elements=[project.c.name])
     row = (await connection.execute(statement.returning(*_COLUMNS))).first()
     return _project(row) if row else None
@@ -45,6 +47,28 @@ async def listed(connection: AsyncConnection, after: str, limit: int) -> list[Pr
     """Return projects in the byte order of their names."""
     statement = select(*_COLUMNS).where(project.c.name > after).order_by(project.c.name).limit(limit)
     return [_project(row) for row in await connection.execute(statement)]
+
+
+async def limit(connection: AsyncConnection, project_id: int, limits: ProjectLimits) -> Project:
+    """Give a locked project these limits."""
+    statement = update(project).where(project.c.id == project_id).values(limits=_set(limits), updated_at=_NOW)
+    return _project((await connection.execute(statement.returning(*_COLUMNS))).one())
+
+
+async def queue_limit(connection: AsyncConnection, project_id: int) -> int | None:
+    """Return how many queues the project may have; if that is bounded, nobody else makes one in it meanwhile."""
+    limited = select(project.c.limits).where(project.c.id == project_id)
+    limits = (await connection.execute(limited)).scalar()
+    if limits is None or "queues" not in limits:
+        return None
+    limits = (await connection.execute(limited.with_for_update(key_share=True))).scalar() or {}
+    return limits_of(limits).queues
+
+
+async def queues_in(connection: AsyncConnection, project_id: int, at_most: int) -> int:
+    """Return how many queues the project has, counting no further than this."""
+    some = select(queue.c.id).where(queue.c.project_id == project_id).limit(at_most).subquery()
+    return (await connection.execute(select(func.count()).select_from(some))).scalar_one()
 
 
 async def has_queues(connection: AsyncConnection, project_id: int) -> bool:
@@ -67,5 +91,15 @@ async def remove(connection: AsyncConnection, project_id: int) -> None:
     await connection.execute(delete(project).where(project.c.id == project_id))
 
 
+def limits_of(stored: dict[str, int]) -> ProjectLimits:
+    """Return a project's limits from what is stored of them."""
+    return ProjectLimits(**stored) if stored else UNLIMITED
+
+
+def _set(limits: ProjectLimits) -> dict[str, int]:
+    return {name: value for name, value in asdict(limits).items() if value is not None}
+
+
 def _project(row: Row[*tuple[Any, ...]]) -> Project:
-    return Project(id=row.id, name=row.name, created_at=row.created_at, updated_at=row.updated_at)
+    limits = limits_of(row.limits)
+    return Project(id=row.id, name=row.name, limits=limits, created_at=row.created_at, updated_at=row.updated_at)

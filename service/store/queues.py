@@ -37,7 +37,7 @@ class QueueFilter:
 async def find(connection: AsyncConnection, project_id: int, name: str, *, lock: bool = False) -> Queue | None:
     """Return the queue of this name; `lock`: nobody else changes it before this transaction ends."""
     statement = select(queue).where(queue.c.project_id == project_id, queue.c.name == name)
-    row = (await connection.execute(statement.with_for_update() if lock else statement)).first()
+    row = (await connection.execute(statement.with_for_update(key_share=True) if lock else statement)).first()
     return _queue(row) if row else None
 
 
@@ -97,7 +97,11 @@ async def remove(connection: AsyncConnection, old: Queue) -> None:
 
 
 async def lock_dead_letters(connection: AsyncConnection, project_id: int) -> None:
-    """Let nobody else change which queue dead-letters to which, before this transaction ends."""
+    """Let nobody else change which queue dead-letters to which, before this transaction ends.
+
+    Two changes at once could close a circle that neither sees. Before any queue is locked: whoever names a queue waits
+    for its row.
+    """
     await connection.execute(select(func.pg_advisory_xact_lock(project_id)))
 
 

@@ -1,5 +1,6 @@
 """What one process holds of the database: connections, lanes, lines, what it remembers of queues."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -18,17 +19,20 @@ from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
 from service.store.lines import Claimed
+from service.store.rates import Rates
 from service.store.ready import Ready
 from service.store.receipts import ReceiptSeal
 from service.store.rooms import Rooms
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
+from service.store.shares import Shares
 from service.store.transacts import Done, Name, Transact
+from service.store.usage import Usage
 from service.store.wakeups import Wakeups
 from service.telemetry import PARKED_RECEIVES
 
 _TRANSACTS = ("transact-1", "transact-2", "transact-3")
-_LINKS = ("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify", *_TRANSACTS)
+_LINKS = ("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify", "limits", *_TRANSACTS)
 
 
 class Store:
@@ -69,6 +73,9 @@ class Store:
             tell=self._tell_others,
             max_parked=self.settings.max_parked_receives,
         )
+        self.rates = Rates(self._links["limits"])
+        self.usage = Usage(self.engine)
+        self.shares = Shares(self.engine)
         self.wakeups = Wakeups(
             self._links["notify"],
             direct,
@@ -90,6 +97,7 @@ class Store:
         for lane in self._lanes():
             lane.open()
         self.directory.open()
+        self.rates.open()
         self.claims.open()
         self.wakeups.open()
 
@@ -100,20 +108,29 @@ class Store:
         for lane in self._lanes():
             await lane.close()
         await self.directory.close()
+        await self.rates.close()
         for link in self._links.values():
             await link.close()
         await self.engine.dispose()
 
     async def send(self, queue: Queue, drafts: list[Draft]) -> list[datetime]:
-        """Store messages durably; return when each becomes visible. Raises StaleQueue, QueueFull, Unavailable."""
+        """Store messages durably; return when each becomes visible.
+
+        Raises StaleQueue, QueueFull, QuotaExceeded, Unavailable.
+        """
         lane = self._sends if queue.config.max_length is None else self._bounded
-        visible_at = await lane.submit(Parcel(queue, drafts))
+        with self.usage.room(queue.project_id, drafts):
+            visible_at = await lane.submit(Parcel(queue, drafts))
         self._announce_sent(queue.id, min(visible_at))
         return visible_at
 
     async def send_once(self, parcel: Unique) -> list[Sent]:
-        """Store durably what was not sent before. Raises StaleQueue, QueueFull, Conflict, Unavailable."""
-        sents = await self._once.submit(parcel)
+        """Store durably what was not sent before.
+
+        Raises StaleQueue, QueueFull, QuotaExceeded, Conflict, Unavailable.
+        """
+        with self.usage.room(parcel.queue.project_id, parcel.drafts):
+            sents = await self._once.submit(parcel)
         if new := [sent.visible_at for sent in sents if not sent.duplicate]:
             self._announce_sent(parcel.queue.id, min(new))
         return sents
@@ -137,7 +154,10 @@ class Store:
     async def transact(self, item: Transact) -> Done:
         """Settle and send, all or nothing. Raises a Problem, StaleQueue too."""
         self._turn = (self._turn + 1) % len(self._transacts)
-        return await self._transacts[self._turn].submit(item)
+        with contextlib.ExitStack() as rooms:
+            for parcel in item.parcels:
+                rooms.enter_context(self.usage.room(parcel.queue.project_id, parcel.drafts))
+            return await self._transacts[self._turn].submit(item)
 
     async def recall_transaction(self, name: Name, digest: bytes) -> Done | None:
         """Return what the same transaction was answered, if it was done. Raises Conflict, Unavailable."""

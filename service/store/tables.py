@@ -32,6 +32,7 @@ project = Table(
     Column("name", Text(collation="C"), nullable=False, unique=True),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
+    Column("limits", JSONB, nullable=False),
 )
 
 api_key = Table(

@@ -26,10 +26,16 @@ HEARTBEAT_SECONDS = 1.0
 DEAF_SECONDS = 2.5
 _DEBOUNCE_SECONDS = 0.003
 _PAYLOAD_BYTES = 7900
+# What a process remembers of projects it has confirmed, or asks about anew, within this time.
+TRUSTED_SECONDS = 2.0
 _NOTIFY = "select pg_notify($1, payload) from unnest($2::text[]) as payload"
 
 Heard = Callable[[int], None]
 Notice = Callable[[], None]
+
+
+def _nothing(_number: int) -> None:
+    pass
 
 
 class Wakeups:
@@ -44,10 +50,16 @@ class Wakeups:
         self._changed = changed
         self._missed = missed
         self._each_second = each_second
+        # Set by whoever remembers projects.
+        self.project_changed: Heard = _nothing
         self._me = secrets.token_hex(4)
         self._peers: dict[str, float] = {}
         self._pending_ready: dict[int, None] = {}
         self._pending_changed: dict[int, None] = {}
+        self._pending_told: list[str] = []
+        # Processes that have yet to say that they heard of a change, by the number of its telling.
+        self._unheard: dict[int, set[str]] = {}
+        self._all_heard: dict[int, asyncio.Event] = {}
         self._heartbeat_due = True
         self._stir = asyncio.Event()
         self._heard_self = time.monotonic()
@@ -82,11 +94,46 @@ class Wakeups:
         self._pending_changed[queue_id] = None
         self._stir.set()
 
+    async def tell_of_project(self, project_id: int) -> None:
+        """Return when no process goes by what the project was before.
+
+        Each says that it has heard. One that does not has until then confirmed what it remembers, or forgotten it.
+        """
+        self.project_changed(project_id)
+        telling, heard = secrets.randbits(60), asyncio.Event()
+        self._unheard[telling], self._all_heard[telling] = set(self._peers), heard
+        if self._listener is not None and not self._peers:
+            heard.set()
+        self._pending_told.append(f"p {self._me} {telling:x} {project_id:x}")
+        self._stir.set()
+        try:
+            async with asyncio.timeout(TRUSTED_SECONDS):
+                await heard.wait()
+        except TimeoutError:
+            _log.info("project_change_unheard", processes=len(self._unheard[telling]))
+        finally:
+            del self._unheard[telling], self._all_heard[telling]
+
+    def _hear_of_project(self, telling: str, project_id: str) -> None:
+        self.project_changed(int(project_id, 16))
+        self._pending_told.append(f"a {self._me} {telling}")
+        self._stir.set()
+
+    def _heard_by(self, sender: str, telling: int) -> None:
+        """Note that a process has heard of a change."""
+        unheard = self._unheard.get(telling)
+        if unheard is not None:
+            unheard.discard(sender)
+            if not unheard:
+                self._all_heard[telling].set()
+
     async def _tell(self) -> None:
         while True:
             await self._stir.wait()
             self._stir.clear()
             payloads = [*self._payloads("r", self._pending_ready), *self._payloads("c", self._pending_changed)]
+            payloads += self._pending_told
+            self._pending_told.clear()
             if self._heartbeat_due:
                 payloads.append(f"h {self._me}")
                 self._heartbeat_due = False
@@ -165,6 +212,10 @@ class Wakeups:
         if newcomer:
             # Nobody told us anything before the newcomer knew of us, nor we it.
             self._missed()
+        if kind == "p":
+            self._hear_of_project(*words)
+        elif kind == "a":
+            self._heard_by(sender, int(words[0], 16))
         tell = {"r": self._ready, "c": self._changed}.get(kind)
         if tell is not None:
             for word in words:

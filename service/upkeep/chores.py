@@ -9,6 +9,7 @@ from service.store.tallies import Tallies
 from service.upkeep.dead_letters import round_of_dead_letters
 from service.upkeep.deduplication import round_of_deduplication
 from service.upkeep.keys import round_of_keys
+from service.upkeep.parked import round_of_parked
 from service.upkeep.retention import Retention
 from service.upkeep.retired import round_of_retired
 from service.upkeep.settlements import round_of_settlements
@@ -27,5 +28,6 @@ def chores(store: Store, keyring: Keyring, tallies: Tallies) -> Mapping[str, Cho
         "deduplication": partial(round_of_deduplication, store),
         "keys": partial(round_of_keys, store, keyring),
         "tasks": Tasks(store).round,
+        "parked": partial(round_of_parked, store),
         "tallies": partial(round_of_tallies, tallies),
     }

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_project_is_made_once_and_stays_as_it_is(service: Service) -> None:
     made = await service.root.put("/v1/projects/shop")
     assert made.status_code == 201
-    assert made.json().keys() == {"name", "created_at", "updated_at"}
+    assert made.json().keys() == {"name", "limits", "created_at", "updated_at"}
     for method, body in (("PUT", {}), ("PATCH", {}), ("GET", None)):
         answer = await service.root.request(method, "/v1/projects/shop", json=body)
         assert (answer.status_code, answer.json()) == (200, made.json())
@@ -28,8 +28,8 @@ async def test_a_name_that_is_none_is_refused(service: Service, name: str) -> No
 
 async def test_an_unknown_field_is_refused(service: Service) -> None:
     for method in ("PUT", "PATCH"):
-        answer = await service.root.request(method, "/v1/projects/shop", json={"limits": {}})
-        assert problem(answer) == (422, "invalid_request", [("/limits", "unknown_field")])
+        answer = await service.root.request(method, "/v1/projects/shop", json={"limit": {}})
+        assert problem(answer) == (422, "invalid_request", [("/limit", "unknown_field")])
     assert (await service.root.get("/v1/projects/shop")).status_code == 404
 
 

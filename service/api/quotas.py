@@ -1,0 +1,37 @@
+"""What a project with limits is held to before its request is read, and the headers that tell it (RateLimit fields)."""
+
+from service.errors import RateLimited
+from service.model import Caller
+from service.store.store import Store
+
+RateHeaders = list[tuple[bytes, bytes]]
+# Where a request's scope has them, for the edge to add to the answer.
+RATE_HEADERS = "restante.rate_headers"
+
+
+async def admit(store: Store, caller: Caller, headers: RateHeaders) -> None:
+    """Count a request of a project with limits; what its answer must tell goes into `headers`.
+
+    Raises RateLimited, Unavailable.
+    """
+    rate = caller.limits and caller.limits.requests_per_second
+    if not rate:
+        return
+    headers.append((b"ratelimit-policy", b'"requests";q=%d;w=1' % rate))
+    try:
+        left = store.rates.take(caller.project_id, rate)
+        if left is None:
+            left = await store.rates.wait(caller.project_id, rate)
+    except RateLimited as problem:
+        headers.append((b"ratelimit", b'"requests";r=0;t=%b' % problem.headers["Retry-After"].encode()))
+        raise
+    headers.append((b"ratelimit", b'"requests";r=%d;t=1' % left))
+
+
+async def admit_sends(store: Store, caller: Caller) -> None:
+    """Refuse what is sent to a project that is full. Raises QuotaExceeded."""
+    limits = caller.limits
+    if limits is not None and (limits.messages is not None or limits.bytes is not None):
+        await store.usage.check(caller.project_id, limits)
+    else:
+        store.usage.forget(caller.project_id)
