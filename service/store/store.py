@@ -26,6 +26,7 @@ from service.store.rooms import Rooms
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
 from service.store.shares import Shares
+from service.store.transactions import finished
 from service.store.transacts import Done, Name, Transact
 from service.store.usage import Usage
 from service.store.wakeups import Wakeups
@@ -111,6 +112,7 @@ class Store:
         await self.rates.close()
         for link in self._links.values():
             await link.close()
+        await finished()
         await self.engine.dispose()
 
     async def send(self, queue: Queue, drafts: list[Draft]) -> list[datetime]:

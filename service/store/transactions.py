@@ -23,6 +23,8 @@ _BY_INDEX = "select set_config(name, 'off', true) from unnest($1::text[]) as nam
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
+_LAST_SECONDS = 1.0
+
 # Whoever asked may be gone; a statement that is cancelled halfway would keep its connection and locks on the server.
 _running: set[asyncio.Task[Any]] = set()
 
@@ -40,6 +42,13 @@ async def transaction(engine: AsyncEngine, work: Work[T]) -> T:
     if not done:
         raise Unavailable
     return task.result()
+
+
+async def finished() -> None:
+    """Wait a moment for what is under way though nobody waits for it: its connection can then be closed in order."""
+    loop = asyncio.get_running_loop()
+    if mine := [task for task in _running if task.get_loop() is loop]:
+        await asyncio.wait(mine, timeout=_LAST_SECONDS)
 
 
 def _let_go(task: asyncio.Task[Any]) -> None:
