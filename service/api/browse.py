@@ -13,9 +13,9 @@ from pydantic import ConfigDict, Field
 from service import model
 from service.api.callers import Browser
 from service.api.documented import problems
+from service.api.drafts import JSON_TYPE
 from service.api.fields import Document, GivenTime, Time
 from service.api.lists import ListQuery, Page, page
-from service.api.messages import JSON_TYPE
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf
 from service.api.stored_messages import MessageId

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from service import model
-from service.api import messages, receipts, transactions
+from service.api import drafts, messages, receipts, transactions
 from service.api.callers import PROJECT_HEADER
 from service.api.documented import problems
 from service.api.exchange import Answer, Exchange
@@ -60,7 +60,7 @@ OPERATIONS = (
         messages.send_message,
         201,
         "Send a message",
-        messages.Message,
+        drafts.Message,
         messages.Sent,
     ),
     Operation(

@@ -7,9 +7,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from service import model
+from service.api.drafts import duration
 from service.api.exact_json import decode
 from service.api.exchange import Answer, Exchange, json_answer, rfc3339
-from service.api.messages import duration
 from service.domain.settle import Order, settle, settle_all
 from service.errors import FieldError, InvalidRequest, Problem, invalid
 from service.model import Action

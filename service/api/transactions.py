@@ -6,9 +6,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from service import model
+from service.api.drafts import Message, draft_of, idempotency_key, keep_trace
 from service.api.exact_json import decode
 from service.api.exchange import Answer, Exchange, json_answer
-from service.api.messages import Message, Sent, draft_of, idempotency_key, keep_trace, sent_json
+from service.api.messages import Sent, sent_json
 from service.api.receipts import Item, Result, order_of, result_json
 from service.auth.scopes import require_queue
 from service.domain.transact import Outgoing, transact
