@@ -51,9 +51,9 @@ class Identifiers:
 
 def first_id(microseconds: int) -> UUID:
     """Return the least id of a message that was sent at this time, in microseconds since 1970, or later."""
-    milliseconds, rest = divmod(max(microseconds, 0), 1000)
-    fraction = max(0, -(-(rest * 4096 - 4095) // 1000))
-    return UUID(int=milliseconds << 80 | _VERSION_7 << 64 | fraction << 64)
+    # The least tick that sent_at rounds up to it: the last ones of a millisecond count as the next millisecond.
+    tick = max(0, -(-(microseconds * 4096 - 4095) // 1000))
+    return UUID(int=((tick >> 12) << 16 | _VERSION_7 | tick & 0xFFF) << 64)
 
 
 def sent_at(message_id: UUID) -> int:
