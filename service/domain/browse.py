@@ -80,5 +80,5 @@ async def _waiting_for(connection: AsyncConnection, queue: Queue, row: Any) -> W
         return WaitingFor("paused")
     if state is MessageState.DELAYED:
         return WaitingFor("delay", until=row.visible_at)
-    held_by = await browse.holder(connection, queue, row.message_group) if queue.is_fifo else None
+    held_by = await browse.holder(connection, queue, row.message_group, row.seq) if queue.is_fifo else None
     return None if held_by is None else WaitingFor("group", message_id=held_by["id"])

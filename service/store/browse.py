@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, cast, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,10 +19,13 @@ from service.store.transactions import by_index, driver
 
 # What a page looks at, whatever its filter leaves of it.
 PAGE_ROWS = 10_000
+# Headers on a page, at most; there is always one message.
+PAGE_BYTES = 8 * 1024 * 1024
 PREVIEW_BYTES = 256
 
-_NOW = func.clock_timestamp()
-LEASED = and_(message.c.lease.is_not(None), message.c.visible_at > _NOW)
+# One time for a whole statement: what it finds is in the state in which it is shown.
+_MOMENT = select(func.clock_timestamp().label("now")).cte("moment").prefix_with("materialized", dialect="postgresql")
+_NOW = select(_MOMENT.c.now).scalar_subquery()
 _GROUPS = STATEMENTS["fifo.groups"]
 _HOLDER = STATEMENTS["fifo.holder"]
 
@@ -37,24 +40,32 @@ class MessageFilter:
     sent_after: datetime | None = None
     sent_before: datetime | None = None
 
-    def conditions(self, queue: Queue) -> list[ColumnElement[bool]]:
+    def conditions(self, queue: Queue, columns: Any = message.c) -> list[ColumnElement[bool]]:
         """Return what holds for messages of the queue that match and are there: what has expired is not."""
-        conditions = [or_(_expires_at(queue) > _NOW, LEASED)]
+        conditions = [or_(_expires_at(columns, queue) > _NOW, _is_leased(columns))]
         if self.state is not None:
-            conditions.append(_in_state(self.state))
+            conditions.append(_in_state(columns, self.state))
         if self.group is not None:
-            conditions.append(message.c.message_group == self.group)
-        decoded = cast(func.convert_from(message.c.headers, "UTF8"), JSONB)
+            conditions.append(func.coalesce(columns.message_group, NO_GROUP) == self.group)
+        decoded = cast(func.convert_from(columns.headers, "UTF8"), JSONB)
         conditions += [decoded[name].astext == value for name, value in self.headers]
         return conditions
 
 
-def _in_state(state: MessageState) -> ColumnElement[bool]:
+def _is_leased(columns: Any) -> ColumnElement[bool]:
+    return and_(columns.lease.is_not(None), columns.visible_at > _NOW)
+
+
+LEASED = _is_leased(message.c)
+
+
+def _in_state(columns: Any, state: MessageState) -> ColumnElement[bool]:
     if state is MessageState.LEASED:
-        return LEASED
+        return _is_leased(columns)
     if state is MessageState.DELAYED:
-        return and_(message.c.lease.is_(None), message.c.visible_at > _NOW)
-    return message.c.visible_at <= _NOW
+        return and_(columns.lease.is_(None), columns.visible_at > _NOW)
+    ready: ColumnElement[bool] = columns.visible_at <= _NOW
+    return ready
 
 
 def sent_between(wanted: MessageFilter) -> list[ColumnElement[bool]]:
@@ -67,25 +78,25 @@ def sent_between(wanted: MessageFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _expires_at(queue: Queue) -> ColumnElement[datetime]:
+def _expires_at(columns: Any, queue: Queue) -> ColumnElement[datetime]:
     retention = queue.config.retention
-    by_queue = "infinity" if retention is None else message.c.first_visible_at + retention
-    return func.coalesce(message.c.expires_at, by_queue)
+    by_queue = "infinity" if retention is None else columns.first_visible_at + retention
+    return func.coalesce(columns.expires_at, by_queue)
 
 
-def _shown(queue: Queue) -> list[ColumnElement[Any]]:
+def _shown(columns: Any, queue: Queue) -> list[ColumnElement[Any]]:
     """Return what is shown of a message, but for its body."""
     retention = queue.config.retention
-    by_queue = literal(None) if retention is None else message.c.first_visible_at + retention
+    by_queue = literal(None) if retention is None else columns.first_visible_at + retention
     names = "id visible_at lease receive_count urgency is_json content_type headers message_group last_error seq"
     return [
-        *(message.c[name] for name in names.split()),
-        message.c.first_received_at,
-        message.c.traceparent,
-        message.c.tracestate,
-        message.c.dead_letter,
-        func.coalesce(message.c.expires_at, by_queue).label("expires_at"),
-        func.octet_length(message.c.body).label("body_size"),
+        *(columns[name] for name in names.split()),
+        columns.first_received_at,
+        columns.traceparent,
+        columns.tracestate,
+        columns.dead_letter,
+        func.coalesce(columns.expires_at, by_queue).label("expires_at"),
+        func.octet_length(columns.body).label("body_size"),
         _NOW.label("now"),
     ]
 
@@ -104,36 +115,64 @@ async def listed(
 ) -> tuple[Sequence[Any], UUID | None]:
     """Return a page in the order of sending, and the id behind which the next one begins, if there is one."""
     await by_index(connection)
-    order = message.c.id.desc() if page.newest else message.c.id
-    after = page.after
-    behind = [] if after is None else [message.c.id < after if page.newest else message.c.id > after]
-    place = (message.c.queue_number == queue.number, *sent_between(wanted), *behind)
-    last_seen = select(message.c.id).where(*place).order_by(order).offset(PAGE_ROWS - 1).limit(1)
-    end = (await connection.execute(last_seen)).scalar_one_or_none()
-    within = [] if end is None else [message.c.id >= end if page.newest else message.c.id <= end]
-    found = (
-        select(*_shown(queue), func.substring(message.c.body, 1, PREVIEW_BYTES).label("preview"))
-        .where(*place, *within, *wanted.conditions(queue))
-        .order_by(order)
-        .limit(page.limit + 1)
-    )
-    rows = (await connection.execute(found)).all()
+    rows = (await connection.execute(_page(queue, wanted, page))).all()
     if len(rows) > page.limit:
         return rows[: page.limit], rows[page.limit - 1].id
-    return rows, end
+    is_cut = bool(rows) and (rows[-1].place == PAGE_ROWS or rows[-1].weight >= PAGE_BYTES)
+    return [row for row in rows if row.fits], rows[-1].id if is_cut else None
+
+
+def _page(queue: Queue, wanted: MessageFilter, page: Place) -> Select[Any]:
+    """Return the statement of a page: what fits, one more than asked for, and the last message that was looked at.
+
+    Every level has the order of the index, so that it goes no further than what it needs.
+    """
+    by_id = _by_id(message.c, page)
+    behind = [] if page.after is None else [message.c.id < page.after if page.newest else message.c.id > page.after]
+    looked = (
+        select(message, func.row_number().over(order_by=by_id).label("place"))
+        .where(message.c.queue_number == queue.number, *sent_between(wanted), *behind)
+        .order_by(by_id)
+        .limit(PAGE_ROWS)
+        .subquery("looked")
+    )
+    fits = and_(*wanted.conditions(queue, looked.c))
+    headers_size = func.coalesce(func.octet_length(looked.c.headers), 0)
+    by_id = _by_id(looked.c, page)
+    found = (
+        select(
+            *_shown(looked.c, queue),
+            func.substring(looked.c.body, 1, PREVIEW_BYTES).label("preview"),
+            looked.c.place,
+            fits.label("fits"),
+            headers_size.label("headers_size"),
+            func.sum(headers_size).over(order_by=by_id, rows=(None, 0)).label("weight"),
+        )
+        .where(or_(fits, looked.c.place == PAGE_ROWS))
+        .order_by(by_id)
+        .limit(page.limit + 1)
+        .subquery("found")
+    )
+    within = found.c.weight - found.c.headers_size < PAGE_BYTES
+    return select(found).where(within).order_by(_by_id(found.c, page))
+
+
+def _by_id(columns: Any, page: Place) -> ColumnElement[UUID]:
+    by_id: ColumnElement[UUID] = columns.id.desc() if page.newest else columns.id
+    return by_id
 
 
 async def find(connection: AsyncConnection, queue: Queue, message_id: UUID) -> Any:
     """Return one message with its body, or None."""
     this = and_(message.c.queue_number == queue.number, message.c.id == message_id)
     there = MessageFilter().conditions(queue)
-    return (await connection.execute(select(*_shown(queue), message.c.body).where(this, *there))).first()
+    return (await connection.execute(select(*_shown(message.c, queue), message.c.body).where(this, *there))).first()
 
 
-async def holder(connection: AsyncConnection, queue: Queue, group: str) -> Any:
-    """Return the message that holds a group of a fifo queue; None: its first message can be received."""
+async def holder(connection: AsyncConnection, queue: Queue, group: str, seq: int) -> Any:
+    """Return the message that keeps the one at this place of a fifo queue's group from being received, or None."""
     await by_index(connection)
-    rows = await (await driver(connection)).fetch(_HOLDER, queue.number, group)
+    rows = await (await driver(connection)).fetch(_HOLDER, queue.number, group, seq, PAGE_ROWS)
     return rows[0] if rows else None
 
 
@@ -145,9 +184,8 @@ async def groups(
     `blocked`: only those that somebody or something holds.
     """
     await by_index(connection)
-    link = await driver(connection)
-    rows = await link.fetch(_GROUPS, queue.number, after is None, after or NO_GROUP, PAGE_ROWS)
-    found = [row for row in rows if row["held"] or not blocked]
-    if len(found) > limit:
-        return found[:limit], found[limit - 1]["name"]
-    return found, rows[-1]["name"] if len(rows) == PAGE_ROWS else None
+    rows = await (await driver(connection)).fetch(_GROUPS, queue.number, after, PAGE_ROWS, blocked, limit + 1)
+    if len(rows) > limit:
+        return rows[:limit], rows[limit - 1]["name"]
+    is_cut = bool(rows) and rows[-1]["place"] == PAGE_ROWS
+    return [row for row in rows if row["held"] or not blocked], rows[-1]["name"] if is_cut else None

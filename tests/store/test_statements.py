@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import pytest
 
-from service.store.connections import Link, connect
+from service.model import NO_ID, MessageState, Queue, QueueConfig
+from service.store import browse
+from service.store.browse import MessageFilter, Place
+from service.store.connections import Link, connect, create_engine
 from service.store.statements import STATEMENTS
 from tests.conftest import created
 from tests.in_process import bare_queue, messages
@@ -42,6 +46,8 @@ HOT = {
     "transacts.lost": "'{7}', '{00000000-0000-0000-0000-000000000001}', '{5}'",
     "limits.reserve": "'{7}', '{10}', '{1}'",
     "limits.count": "'{7}', '{00000000-0000-0000-0000-000000000001}', 10",
+    "fifo.groups": "7, 'x', 10000, true, 101",
+    "fifo.holder": "7, 'x', 5, 10000",
     "queues.find": "'{7}', '{q}'",
 }
 
@@ -91,6 +97,33 @@ async def test_a_hot_statement_never_reads_a_whole_table(hot_connection: asyncpg
     for node in nodes:
         if node.get("Relation Name") == "message" and "Index" in node["Node Type"]:
             assert "queue_number" in node["Index Cond"], json.dumps(node, indent=1)
+
+
+_DIALECT = create_engine("", pooled=False).dialect
+_PAGES = {
+    "oldest": (MessageFilter(), Place(NO_ID, 100)),
+    "newest": (MessageFilter(), Place(None, 100, newest=True)),
+    "filtered": (
+        MessageFilter(MessageState.LEASED, "g", (("a", "b"),), datetime.now(UTC), datetime.now(UTC)),
+        Place(None, 1000),
+    ),
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", sorted(_PAGES))
+async def test_a_page_of_messages_is_read_along_the_index_and_no_further_than_it_needs(
+    hot_connection: asyncpg.Connection, name: str
+) -> None:
+    queue = Queue(_NUMBER, _NUMBER, "q", _NUMBER, 1, QueueConfig(), datetime.now(UTC), datetime.now(UTC))
+    page = browse._page(queue, *_PAGES[name]).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})
+    plan = await hot_connection.fetchval(f"explain (format json) {page}")
+    nodes = list(_nodes(json.loads(plan)[0]["Plan"]))
+    # Either would have all of it read before the first message is given.
+    assert not [node for node in nodes if node["Node Type"] in {"Sort", "Seq Scan"}], plan
+    [scan] = [node for node in nodes if node.get("Relation Name") == "message"]
+    assert scan["Index Name"] == "message_pkey"
+    assert "queue_number" in scan["Index Cond"]
 
 
 async def _plan(connection: asyncpg.Connection, name: str) -> AsyncIterator[dict[str, Any]]:

@@ -236,30 +236,48 @@ with moment as materialized (
 select queue_id, min(ready_at) as ready_at from touched where depth > 0 group by queue_id;
 
 -- name: holder
--- What keeps a group's messages from being taken: the leased one whose lease ends last, else a first one that is delayed.
-select m.id, m.lease, m.receive_count, m.visible_at as until
-from fifo_group as g
+-- What keeps the message at place $3 from being taken, of the first $4 of its group: the leased one whose lease ends last,
+-- else the first before it that is delayed. What has expired stands in nobody's way.
+select m.id
+from (select clock_timestamp() as now offset 0) as moment
+join queue on queue.number = $1
 cross join lateral (
-    select m.id, m.lease, m.receive_count, m.visible_at, m.seq
+    select m.id, m.seq, m.lease, m.visible_at, m.expires_at, m.first_visible_at
     from message as m
-    where m.queue_number = g.queue_number and m.message_group = g.name and m.seq is not null
+    where m.queue_number = queue.number and m.message_group = $2 and m.seq is not null
     order by m.seq
-    limit 101
+    limit $4
 ) as m
-where g.queue_number = $1 and g.name = $2 and g.ready_at > clock_timestamp() and m.visible_at > clock_timestamp()
+where m.visible_at > moment.now
+    and (
+        m.lease is not null
+        or m.seq < $3 and coalesce(m.expires_at, m.first_visible_at + queue.retention, 'infinity') > moment.now
+    )
 order by m.lease is null, case when m.lease is not null then m.visible_at end desc, m.seq
 limit 1;
 
 -- name: groups
--- The next groups by name, with what holds those that are held.
-select part.name, part.depth, part.held, held.id, held.lease, held.receive_count, held.until
-from (
-    select g.name, g.depth, g.ready_at > clock_timestamp() as held
-    from fifo_group as g
-    where g.queue_number = $1 and ($2::boolean or g.name > $3 collate "C")
-    order by g.name
-    limit $4
-) as part
+-- The next groups by name behind $2: of the first $3 all, or those that are held, but the last one always. With what holds
+-- those that are held.
+with moment as materialized (
+    select clock_timestamp() as now
+), part as materialized (
+    select looked.name, looked.depth, looked.held, looked.place
+    from (
+        select
+            g.name, g.depth, g.ready_at > (select now from moment) as held,
+            row_number() over (order by g.name) as place
+        from fifo_group as g
+        where g.queue_number = $1 and g.name >= coalesce($2, '') collate "C" and g.name is distinct from $2
+        order by g.name
+        limit $3
+    ) as looked
+    where looked.held or not $4::boolean or looked.place = $3
+    order by looked.name
+    limit $5
+)
+select part.name, part.depth, part.held, part.place, held.id, held.lease, held.receive_count, held.until
+from part
 left join lateral (
     select m.id, m.lease, m.receive_count, m.visible_at as until
     from (
@@ -269,7 +287,7 @@ left join lateral (
         order by m.seq
         limit 101
     ) as m
-    where m.visible_at > clock_timestamp()
+    where m.visible_at > (select now from moment)
     order by m.lease is null, case when m.lease is not null then m.visible_at end desc, m.seq
     limit 1
 ) as held on true
