@@ -32,6 +32,9 @@ router = APIRouter(tags=["browse"])
 
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
 _HEADER = "header."
+# What no header's value and no group can hold, the database least of all.
+_NO_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+_is_header_value = re.compile(_NO_CONTROL.removesuffix("$") + r"\Z").match
 _NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
 _HEADER_PARAMETER = {
     "name": "header.NAME",
@@ -42,15 +45,20 @@ _HEADER_PARAMETER = {
 }
 
 
+GroupFilter = Annotated[
+    str,
+    Field(max_length=MAX_GROUP, pattern=_NO_CONTROL, description="Messages of this group; empty: those without one."),
+]
+HeaderFilter = Annotated[str, Field(pattern=_NO_CONTROL)]
+
+
 class MessageQuery(ListQuery):
     """Which messages to list."""
 
     model_config = ConfigDict(extra="ignore")
 
     state: Annotated[MessageState | None, Field(description="Messages in this state.")] = None
-    group: Annotated[
-        str | None, Field(max_length=MAX_GROUP, description="Messages of this group; empty: those without one.")
-    ] = None
+    group: GroupFilter | None = None
     sent_after: Annotated[GivenTime | None, Field(description="Messages sent later than this.")] = None
     sent_before: Annotated[GivenTime | None, Field(description="Messages sent earlier than this.")] = None
     order: Annotated[Literal["oldest", "newest"], Field(description="By when they were sent.")] = "oldest"
@@ -87,11 +95,11 @@ class BrowsedPage(Page[BrowsedMessage]):
 
 
 class WaitingFor(Document):
-    """Why a message is not being delivered."""
+    """Why a message is not being delivered; with `until` or `message_id` where the reason has one."""
 
-    reason: Annotated[str, Field(description="`lease`, `paused`, `delay` or `group`; the first of these that holds.")]
+    reason: Annotated[Literal["lease", "paused", "delay", "group"], Field(description="The first of these that holds.")]
     until: Annotated[Time | None, Field(description="When the lease or delay is over.")] = None
-    message_id: Annotated[str | None, Field(description="The message that holds the group.")] = None
+    message_id: Annotated[str | None, Field(description="The message that keeps back its group.")] = None
 
 
 class WholeMessage(BrowsedMessage):
@@ -170,7 +178,8 @@ async def get_message(queue: QueueName, message_id: MessageId, caller: Browser, 
     row, _, waits = await browse.get_message(store, caller.project_id, queue, message_id)
     waiting_for = None if waits is None else _waiting_for(waits)
     document = WholeMessage.model_construct(**dict(_document(row, row.body)), waiting_for=waiting_for)
-    head = document.model_dump_json(exclude={"body", "body_base64"}).encode().removesuffix(b"}")
+    # Set is what was given to it: neither a body, nor what does not belong to the reason.
+    head = document.model_dump_json(exclude_unset=True).encode().removesuffix(b"}")
     # The body as it came: numbers of any size, the order of keys, blanks.
     body = b'"body":' + row.body if row.is_json else b'"body_base64":"%b"' % b64encode(row.body)
     return Response(b"%b,%b}" % (head, body), media_type=JSON_TYPE)
@@ -208,6 +217,8 @@ def _filter(query: MessageQuery, request: Request) -> MessageFilter:
     for name, value in request.query_params.multi_items():
         if is_header_filter(name):
             headers.append((header_of(name), value))
+            if not _is_header_value(value):
+                errors.append(FieldError(f"/query/{name}", "control_character", "No header has control characters."))
         elif name not in MessageQuery.model_fields:
             errors.append(FieldError(f"/query/{name}", "unknown_field", "There is no such field."))
     if errors:
@@ -252,8 +263,12 @@ def _document(row: Any, body: bytes | None = None) -> BrowsedMessage:
 
 
 def _waiting_for(waits: model.WaitingFor) -> WaitingFor:
-    message_id = None if waits.message_id is None else str(waits.message_id)
-    return WaitingFor(reason=waits.reason, until=waits.until, message_id=message_id)
+    given: dict[str, Any] = {"reason": waits.reason}
+    if waits.until is not None:
+        given["until"] = waits.until
+    if waits.message_id is not None:
+        given["message_id"] = str(waits.message_id)
+    return WaitingFor.model_construct(**given)
 
 
 def _group(row: Any) -> Group:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service import model
-from service.api.browse import header_of, is_header_filter
+from service.api.browse import GroupFilter, HeaderFilter, header_of, is_header_filter
 from service.api.callers import Manager
 from service.api.documented import problems
 from service.api.fields import Document, Fields, GivenTime, Time
@@ -20,7 +20,7 @@ from service.api.state import CursorsOf, StoreOf
 from service.auth.scopes import require_queue
 from service.domain import tasks
 from service.domain.tasks import Action
-from service.model import MAX_GROUP, NAME_PATTERN, MessageState, TaskState
+from service.model import NAME_PATTERN, MessageState, TaskState
 from service.store.browse import MessageFilter
 from service.store.tasks import Wanted
 
@@ -52,11 +52,11 @@ class FilterFields(Fields):
     model_config = ConfigDict(extra="allow")
 
     state: Annotated[MessageState | None, Field(strict=False)] = None
-    group: Annotated[str | None, Field(max_length=MAX_GROUP)] = None
+    group: GroupFilter | None = None
     sent_after: GivenTime | None = None
     sent_before: GivenTime | None = None
 
-    __pydantic_extra__: dict[str, str]
+    __pydantic_extra__: dict[str, HeaderFilter]
 
     @model_validator(mode="after")
     def _check_headers(self) -> "FilterFields":

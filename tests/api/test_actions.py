@@ -106,6 +106,8 @@ async def test_without_a_filter_it_is_all_of_them(service: Service, kind: str) -
         ({"action": "delete", "filter": {"colour": "red"}}, "/filter"),
         ({"action": "delete", "filter": {"header.a b": "red"}}, "/filter"),
         ({"action": "delete", "filter": {"header.a": 1}}, "/filter/header.a"),
+        ({"action": "delete", "filter": {"header.a": "\0"}}, "/filter/header.a"),
+        ({"action": "delete", "filter": {"group": "\0"}}, "/filter/group"),
         ({"action": "delete", "filter": {"state": "gone"}}, "/filter/state"),
         ({"action": "delete", "filter": {"sent_after": "2026-01-01T00:00:00"}}, "/filter/sent_after"),
         ({"action": "delete", "dry": True}, "/dry"),

@@ -90,14 +90,14 @@ async def test_states_and_what_a_message_waits_for(service: Service) -> None:
     assert ((await look(service, ready))["state"], (await look(service, ready))["waiting_for"]) == ("ready", None)
     seen = await look(service, delayed)
     assert seen["state"] == "delayed"
-    assert seen["waiting_for"] == {"reason": "delay", "until": seen["visible_at"], "message_id": None}
+    assert seen["waiting_for"] == {"reason": "delay", "until": seen["visible_at"]}
     [taken] = await take(service)
     seen = await look(service, ready)
     assert seen["state"] == "leased"
-    assert seen["waiting_for"] == {"reason": "lease", "until": taken["lease_expires_at"], "message_id": None}
+    assert seen["waiting_for"] == {"reason": "lease", "until": taken["lease_expires_at"]}
     await service.root.patch(Q, json={"paused": True})
     assert (await look(service, ready))["waiting_for"]["reason"] == "lease"
-    assert (await look(service, delayed))["waiting_for"]["reason"] == "paused"
+    assert (await look(service, delayed))["waiting_for"] == {"reason": "paused"}
     for state, expected in (("ready", []), ("delayed", [delayed]), ("leased", [ready])):
         assert [message["id"] for message in await listed(service, f"state={state}")] == expected
 
@@ -122,6 +122,8 @@ async def test_filters_all_have_to_hold(service: Service) -> None:
         ("header.color=blue", []),
         ("group=g", [one]),
         ("group=h", []),
+        ("group=", [two, three]),
+        ("header.color=red&header.Color=blue", []),
     ):
         assert [message["id"] for message in await listed(service, query)] == expected, query
     at = (await look(service, two))["sent_at"]
@@ -162,6 +164,10 @@ async def test_pages_follow_one_another_and_a_cursor_belongs_to_its_filter(
         "colour=red",
         "header.a%20b=c",
         "group=" + "g" * 129,
+        "group=a%00",
+        "header.a=%00",
+        "header.=b",
+        "cursor=" + "c" * 2001,
     ],
 )
 async def test_a_filter_that_cannot_be_read_is_refused(service: Service, query: str) -> None:
@@ -194,11 +200,67 @@ async def test_groups_are_shown_with_what_holds_them(service: Service) -> None:
     rest = await service.root.get(f"{Q}/groups", params={"blocked": True, "limit": 1, "cursor": blocked["next_cursor"]})
     assert [item["group"] for item in rest.json()["items"]] == ["leased"]
     [behind] = [message for message in await listed(service, "group=leased") if message["state"] == "ready"]
-    assert (await look(service, behind["id"]))["waiting_for"] == {
-        "reason": "group",
-        "until": None,
-        "message_id": held["id"],
-    }
+    assert (await look(service, behind["id"]))["waiting_for"] == {"reason": "group", "message_id": held["id"]}
+
+
+async def test_a_message_waits_for_those_before_it_in_its_group_that_are_delayed(service: Service) -> None:
+    await service.queue(type="fifo")
+    [first] = await send(service, 1, group="g")
+    [delayed] = await send(service, 2, group="g", delay=60)
+    [last] = await send(service, 3, group="g")
+    [other] = await send(service, 4, group="h")
+    assert (await look(service, first))["waiting_for"] is None
+    assert (await look(service, other))["waiting_for"] is None
+    assert (await look(service, last))["waiting_for"] == {"reason": "group", "message_id": delayed}
+    [taken] = await take(service)
+    assert taken["id"] == first
+    assert (await look(service, last))["waiting_for"] == {"reason": "group", "message_id": first}
+    assert (await service.root.delete(f"/v1/receipts/{taken['receipt']}")).status_code == 204
+    assert (await look(service, last))["waiting_for"] == {"reason": "group", "message_id": delayed}
+    assert (await service.root.delete(f"{Q}/messages/{delayed}")).status_code == 204
+    assert (await look(service, last))["waiting_for"] is None
+
+
+async def test_pages_of_groups_hold_each_one_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.store.browse.PAGE_ROWS", 4)
+    await service.queue(type="fifo")
+    names = ["", "a", "B", "\u00e9", "z", *"0123456"]
+    for name in names:
+        await send(service, 1, **({"group": name} if name else {}), delay=60 if name == "z" else 0)
+    seen: list[list[str]] = []
+    path: str | None = f"{Q}/groups?limit=3"
+    while path is not None:
+        answer = await service.root.get(path)
+        seen.append([item["group"] or "" for item in answer.json()["items"]])
+        path = answer.links.get("next", {}).get("url")
+    assert [name for page in seen for name in page] == sorted(names, key=str.encode)
+    held: list[str] = []
+    path = f"{Q}/groups?limit=3&blocked=true"
+    while path is not None:
+        answer = await service.root.get(path)
+        held += [item["group"] for item in answer.json()["items"]]
+        path = answer.links.get("next", {}).get("url")
+    assert held == ["z"]
+    cursor = (await service.root.get(f"{Q}/groups?limit=3")).json()["next_cursor"]
+    for query in (f"cursor={cursor}&blocked=true", "cursor=x"):
+        assert (await service.root.get(f"{Q}/groups?{query}")).json()["code"] == "malformed_request"
+    for query in ("blocked=maybe", "held=true", "limit=0"):
+        assert (await service.root.get(f"{Q}/groups?{query}")).json()["code"] == "invalid_request"
+
+
+async def test_a_page_carries_no_more_headers_than_an_answer_should_have(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.browse.PAGE_BYTES", 1000)
+    await service.queue()
+    ids = [(await send(service, n, headers={"a": "x" * size}))[0] for n, size in enumerate((10, 600, 600, 5000, 10))]
+    pages: list[list[str]] = []
+    path: str | None = f"{Q}/messages"
+    while path is not None:
+        answer = await service.root.get(path)
+        pages.append([message["id"] for message in answer.json()["items"]])
+        path = answer.links.get("next", {}).get("url")
+    assert pages == [ids[:3], ids[3:4], ids[4:]]
 
 
 async def test_the_groups_of_a_standard_queue_hold_nothing(service: Service) -> None:
