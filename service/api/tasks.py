@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -133,6 +133,15 @@ async def redrive_queue(
     return _document(task)
 
 
+async def _manager_of_queue(queue: QueueName, caller: Manager) -> model.Caller:
+    """Return who may manage this queue. A body without what it must have is looked at after that."""
+    require_queue(caller, queue)
+    return caller
+
+
+ManagerOfQueue = Annotated[model.Caller, Depends(_manager_of_queue)]
+
+
 @router.post(
     "/v1/queues/{queue}/messages/actions",
     operation_id="act_on_messages",
@@ -143,10 +152,9 @@ async def redrive_queue(
     | {200: {"description": "With `dry_run`: how many match.", "model": Matched}},
 )
 async def act_on_messages(
-    queue: QueueName, caller: Manager, store: StoreOf, response: Response, fields: ActionFields
+    queue: QueueName, caller: ManagerOfQueue, store: StoreOf, response: Response, fields: ActionFields
 ) -> Any:
     """Begin to delete, move or make ready all messages that match; those that are leased stay as they are."""
-    require_queue(caller, queue)
     if fields.to is not None:
         require_queue(caller, fields.to)
     action = Action(fields.action, fields.filter.filter(), fields.to)
