@@ -285,6 +285,19 @@ async def test_no_slot_is_emptied_as_its_turn_comes(store: Store, sql: asyncpg.C
     assert await sql.fetchval("select count(*) from settlement") == 4
 
 
+async def test_what_transactions_were_answered_is_forgotten_with_the_receipts(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    into_slot = await sql.fetchval("select extract(epoch from clock_timestamp())::bigint % 300")
+    await advance(store, sql, 100 - into_slot if into_slot < 100 else 400 - into_slot)
+    for slot in range(4):
+        await sql.execute("insert into transaction_answer values ($1, 1, 1, gen_random_uuid(), '', true, '')", slot)
+    await round_of_settlements(store)
+    slots = [row["slot"] for row in await sql.fetch("select slot from transaction_answer")]
+    current = await sql.fetchval("select (extract(epoch from clock_timestamp())::bigint / 300) % 4")
+    assert sorted(slots) == sorted({0, 1, 2, 3} - {(current + 1) % 4})
+
+
 async def test_a_slot_that_is_read_is_left_for_later(store: Store, sql: asyncpg.Connection, url: str) -> None:
     into_slot = await sql.fetchval("select extract(epoch from clock_timestamp())::bigint % 300")
     await advance(store, sql, 100 - into_slot if into_slot < 100 else 400 - into_slot)
