@@ -153,11 +153,15 @@ cross join lateral (
 
 -- name: lock
 -- Hold the groups of these messages, in order, waiting for those that others hold; return the group of each.
-with mine as materialized (
-    select r.ord, queue.number, m.message_group as name
+-- The queues are looked up first: otherwise the planner may look for the message in every queue there is.
+with asked as materialized (
+    select r.ord, r.id, queue.number
     from unnest($1::bigint[], $2::uuid[]) with ordinality as r (queue_id, id, ord)
     join queue on queue.id = r.queue_id
-    join message as m on m.queue_number = queue.number and m.id = r.id
+), mine as materialized (
+    select asked.ord, asked.number, m.message_group as name
+    from asked
+    join message as m on m.queue_number = asked.number and m.id = asked.id
 ), wanted as materialized (
     select distinct number, name from mine order by number, name
 ), held as materialized (
