@@ -131,4 +131,6 @@ async def test_every_limit_in_force_is_published(service: Service) -> None:
     assert limits["max_message_bytes"] == 1048576
     assert limits["max_request_bytes"] == 8388608
     assert limits["max_wait_seconds"] == 60
+    project = limits.pop("project")
     assert all(isinstance(value, int) and value > 0 for value in limits.values())
+    assert set(project.values()) == {None}

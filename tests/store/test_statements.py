@@ -40,9 +40,6 @@ HOT = {
     ),
     "deduplication.recall": "'{7}', '{x}'",
     "deduplication.amend": "'{7}', '{x}', '{00000000-0000-0000-0000-000000000001}', '{2026-01-01}'",
-    "fifo.lock": "'{7}', '{00000000-0000-0000-0000-000000000001}'",
-    "fifo.try_lock": "'{7}', '{00000000-0000-0000-0000-000000000001}'",
-    "fifo.refresh": "'{7}', '{x}', '{1}', 101",
     "transacts.lock_groups": "'{7}', '{00000000-0000-0000-0000-000000000001}', '{7}', '{x}'",
     "transacts.hold": "'{7}', '{00000000-0000-0000-0000-000000000001}', '{5}'",
     "transacts.recall": "7, 5, '00000000-0000-0000-0000-000000000001'",
@@ -51,8 +48,27 @@ HOT = {
     "limits.count": "'{7}', '{00000000-0000-0000-0000-000000000001}', 10",
     "fifo.groups": "7, 'x', 10000, true, 101",
     "fifo.holder": "7, 'x', 5, 10000",
+    "receipts.hold": "'{7}', '{00000000-0000-0000-0000-000000000001}', '{5}', '{true}'",
+    "fifo.send": (
+        "'{7}', '{1}', '{00000000-0000-0000-0000-000000000001}', '{x}', '{1 s}', '{null}', '{null}', '{1}', '{true}', "
+        "'{null}', '{null}', '{null}', '{null}', '{g1}'"
+    ),
+    "fifo.ready": "'{7}', '{1}', '{1970-01-01}', '{10}'",
+    "fifo.take": "'{0}', '{7}', '{g1}', '{10}', '{1000}', '{1 s}', 5",
+    "fifo.due": "'{7}', '2026-01-01', '1 s'",
+    "fifo.lock": "'{7}', '{00000000-0000-0000-0000-000000000001}'",
+    "fifo.try_lock": "'{7}', '{00000000-0000-0000-0000-000000000001}'",
+    "fifo.refresh": "'{7}', '{g1}', '{1}', 101",
+    "moves.move": "'{7}', '{00000000-0000-0000-0000-000000000001}', '{rejected}', '{null}', '{null}'",
+    "moves.exhausted": "1000",
+    "moves.spare": "'{7}', '{00000000-0000-0000-0000-000000000001}'",
+    "moves.mark": "10000",
     "queues.find": "'{7}', '{q}'",
 }
+
+# Every index of messages and groups begins with the queue; these are the tables that hold many queues' rows.
+_SHARED_TABLES = {"message", "fifo_group"}
+_PARTIAL = {"message_exhausted"}
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS))
@@ -78,10 +94,12 @@ async def hot_connection(request: pytest.FixtureRequest, filled_database: str) -
         if request.param == "freshly analysed":
             await bare_queue(sql, _NUMBER)
             await messages(sql, _NUMBER, 1000)
+            await _groups(sql, 100, messages_each=5)
             await sql.execute("analyze")
         elif request.param == "a million rows":
             await messages(sql, _NUMBER, 1_000_000, visible_at="clock_timestamp() + n % 7 * interval '1 minute'")
-            await sql.execute("analyze message")
+            await _groups(sql, 10_000, messages_each=10)
+            await sql.execute("analyze message, fifo_group")
     finally:
         await sql.close()
     link = Link(filled_database, "restante-test")
@@ -91,6 +109,29 @@ async def hot_connection(request: pytest.FixtureRequest, filled_database: str) -
     await link.close()
 
 
+async def _groups(sql: asyncpg.Connection, count: int, *, messages_each: int) -> None:
+    """Store fifo groups with their messages, in the same queue: plans do not look at its type."""
+    await messages(
+        sql,
+        _NUMBER,
+        count * messages_each,
+        message_group=f"'g' || n % {count}",
+        seq=f"1 + n / {count}",
+        exhausted_at=f"case when n % {messages_each * 10} = 0 then clock_timestamp() end",
+    )
+    await sql.execute(
+        """
+        insert into fifo_group (queue_number, name, ready_at, last_seq, depth)
+        select queue_number, message_group, clock_timestamp(), max(seq), count(*)
+        from message
+        where queue_number = $1 and seq is not null
+        group by queue_number, message_group
+        on conflict (queue_number, name) do update set last_seq = excluded.last_seq, depth = excluded.depth
+        """,
+        _NUMBER,
+    )
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", sorted(HOT))
 async def test_a_hot_statement_never_reads_a_whole_table(hot_connection: asyncpg.Connection, name: str) -> None:
@@ -98,8 +139,10 @@ async def test_a_hot_statement_never_reads_a_whole_table(hot_connection: asyncpg
     whole = [node for node in nodes if node["Node Type"] == "Seq Scan"]
     assert not whole, json.dumps(whole, indent=1)
     for node in nodes:
-        if node.get("Relation Name") == "message" and "Index" in node["Node Type"]:
-            assert "queue_number" in node["Index Cond"], json.dumps(node, indent=1)
+        if node.get("Relation Name") in _SHARED_TABLES and "Index" in node["Node Type"]:
+            # An index that has but few rows of each queue is hopped along from one queue to the next.
+            first = node["Index Name"] in _PARTIAL and node["Parent Relationship"] == "Outer"
+            assert first or "queue_number" in node["Index Cond"], json.dumps(node, indent=1)
 
 
 _DIALECT = create_engine("", pooled=False).dialect

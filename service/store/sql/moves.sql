@@ -135,7 +135,7 @@ with mine as materialized (
     limit 1
     for update skip locked
 ), part as materialized (
-    select found.id, found.receive_count >= mine.max_receives and found.exhausted_at is null as due
+    select mine.number, found.id, found.receive_count >= mine.max_receives and found.exhausted_at is null as due
     from mine
     cross join lateral (
         select m.id, m.receive_count, m.exhausted_at
@@ -147,8 +147,8 @@ with mine as materialized (
 ), marked as (
     update message as m
     set exhausted_at = m.visible_at
-    from part, mine
-    where part.due and m.queue_number = mine.number and m.id = part.id
+    from part
+    where part.due and m.queue_number = part.number and m.id = part.id
 ), advanced as (
     update queue
     set unmarked_after = coalesce(
