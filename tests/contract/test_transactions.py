@@ -279,6 +279,15 @@ async def test_fifo_queues_keep_their_order_through_it(queue: Queue) -> None:
     assert got == {"b": [*range(6)], "": [*range(6)]}
 
 
+async def test_what_dies_of_it_and_what_it_sends_come_to_the_same_queue(queue: Queue, out: Queue) -> None:
+    await queue.configure(dead_letter={"queue": out.name, "max_receives": 1})
+    await queue.send(1, priority=7)
+    receipt = (await queue.receive_one())["receipt"]
+    answer = await commit(queue, [{"receipt": receipt, "action": "reject"}], [to(out, 2)])
+    assert answer.status_code == 200, answer.text
+    assert [message["body"] for message in await out.receive(max_messages=10)] == [1, 2]
+
+
 async def test_who_waits_for_what_it_sends_or_releases_is_woken(queue: Queue, out: Queue) -> None:
     receipt = await leased(queue, "again")
     waiting = [asyncio.create_task(place.receive(wait=20)) for place in (queue, out)]

@@ -70,7 +70,8 @@ with moment as materialized (
     delete from queue_room
     where queue_number = any(array(select gone.to_number from gone where gone.to_number is not null))
 ), unheard as (
-    -- Priorities that the other queue has not met before: its claims would not look for them.
+    -- Priorities that the other queue has not met before: its claims would not look for them. The queue's version stays:
+    -- a send to it later in this transaction (store/transacts.py) relies on that.
     select gone.to_number, array_agg(distinct gone.urgency) as urgencies
     from gone
     where gone.to_number is not null
@@ -78,9 +79,8 @@ with moment as materialized (
 ), widened as (
     update queue
     set urgencies = array(
-            select distinct u.urgency from unnest(queue.urgencies || unheard.urgencies) as u (urgency) order by 1
-        ),
-        version = queue.version + 1
+        select distinct u.urgency from unnest(queue.urgencies || unheard.urgencies) as u (urgency) order by 1
+    )
     from unheard
     where queue.number = unheard.to_number and not queue.urgencies @> unheard.urgencies
 )
