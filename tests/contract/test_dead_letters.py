@@ -196,6 +196,24 @@ async def test_a_stricter_rule_holds_for_messages_that_are_there(make: Make) -> 
     assert (await _dead(dead))["body"] == "lapsed"
 
 
+async def test_an_attempt_that_is_given_back_under_a_stricter_rule_is_no_delivery_more(make: Make) -> None:
+    source, dead = await make(max_receives=5)
+    await source.send()
+    for _ in range(2):
+        await source.receive_one(visibility_timeout=1)
+        await source.pass_time(2)
+    one = await source.receive_one(visibility_timeout=60)
+    await source.configure(dead_letter={"queue": dead.name, "max_receives": 1})
+    await source.pass_time(10)
+    async with asyncio.timeout(5):
+        # Until what was there has been gone through for the last time.
+        while await source.sql.fetchval("select unmarked_after from queue where name = $1", source.name):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (await source.settle(one["receipt"], "release", count=False)).status_code == 204
+    assert (await _dead(dead))["dead_letter"]["receive_count"] == 2
+    assert (await source.stats())["total"] == 0
+
+
 async def test_a_rule_that_is_dropped_spares_the_messages(make: Make) -> None:
     source, dead = await make(max_receives=1)
     await source.send()

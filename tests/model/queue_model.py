@@ -3,6 +3,7 @@
 An event happens a little later than the one before it, by far less than a tick: what is due in the tick of now is due.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -74,10 +75,18 @@ class Model:
         self.queues: dict[str, Queue] = {}
         self.leases: dict[str, Lease] = {}
         self._events = count(1)
+        self._event: int | None = None
 
     def moment(self, ticks: Tick = 0) -> Moment:
         """Return when something is due that is said now."""
-        return self.now + ticks, next(self._events)
+        return self.now + ticks, self._event or next(self._events)
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Take what happens inside for one event."""
+        self._event = next(self._events)
+        yield
+        self._event = None
 
     def send(self, queue: Queue, message_id: str, body: Any, at: Moment, fields: dict[str, Any]) -> None:
         """Store a message; its delay is in `at`, the same for all of a batch."""

@@ -49,7 +49,7 @@ returning target.ord, m.visible_at;
 -- An attempt that is given back was never made: the first one takes the time of the first receive with it. What has
 -- no delivery left does not come back (see hold).
 with target as materialized (
-    select r.ord, r.queue_id, r.id, r.lease, r.delay, r.error, r.counted, r.remember, held.ctid
+    select r.ord, r.queue_id, r.id, r.lease, r.delay, r.error, r.counted, r.remember, queue.max_receives, held.ctid
     from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::interval[], $5::text[], $6::boolean[], $7::boolean[])
         with ordinality as r (queue_id, id, lease, delay, error, counted, remember, ord)
     join queue on queue.id = r.queue_id
@@ -64,7 +64,8 @@ with target as materialized (
     update message as m
     set visible_at = clock_timestamp() + target.delay,
         lease = null,
-        exhausted_at = null,
+        -- By a rule that is stricter than when it was received, it may have none left even so.
+        exhausted_at = case when m.receive_count > target.max_receives then clock_timestamp() + target.delay end,
         last_error = coalesce(target.error, m.last_error),
         receive_count = m.receive_count - case when target.counted then 0 else 1 end,
         first_received_at = case when target.counted or m.receive_count > 1 then m.first_received_at end
