@@ -135,7 +135,9 @@ async def _expire(engine: AsyncEngine, sql: str, arguments: tuple[Any, ...], rea
     async def work(connection: AsyncConnection) -> int:
         await by_index(connection)
         link = await driver(connection)
-        expired = [Departure(row["number"], row["id"], "expired") for row in await link.fetch(sql, *arguments)]
+        # In their order within a group: they may have become visible at the same moment.
+        found = sorted(await link.fetch(sql, *arguments), key=lambda row: row["seq"] or 0)
+        expired = [Departure(row["number"], row["id"], "expired") for row in found]
         if expired:
             await move_free(link, expired, ready)
         return len(expired)

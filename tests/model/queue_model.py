@@ -140,7 +140,7 @@ class Model:
             if self.is_exhausted(queue, message) or self.is_expired(queue, message)
         ]
 
-    def leave(self, queue: Queue, message: Message, reason: str, at: Moment, error: str | None = None) -> None:
+    def leave(self, queue: Queue, message: Message, reason: str, error: str | None = None) -> None:
         """Move a message to the dead-letter queue; drop it where there is none for this reason."""
         queue.messages.remove(message)
         message.lease = None
@@ -153,7 +153,7 @@ class Model:
             "receive_count": message.receive_count,
             "last_error": error or message.last_error,
         }
-        self._arrive(self.queues[letter.queue], message, at, block)
+        self._arrive(self.queues[letter.queue], message, self.moment(), block)
 
     def redrive(self, dead: Queue, to: str | None) -> tuple[int, int]:
         """Put dead letters back; return how many were moved and skipped."""
@@ -240,9 +240,9 @@ class Model:
             queue.messages.remove(message)
             message.lease = None
         elif verb == "reject":
-            self.leave(queue, message, "rejected", self.moment(), error)
+            self.leave(queue, message, "rejected", error)
         elif counted and last:
-            self.leave(queue, message, "max_receives", self.moment(), error)
+            self.leave(queue, message, "max_receives", error)
         else:
             message.lease, message.visible = None, self.moment(ticks)
             message.last_error = error or message.last_error
