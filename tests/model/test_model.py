@@ -21,7 +21,7 @@ from tests.model.machine import Machine
 from tests.model.served import Served, served
 
 _EXAMPLES = os.environ.get("MODEL_EXAMPLES")
-# Not fifo by default: messages of a group that expire at the same moment may come to the dead-letter queue out of order.
+# Not fifo by default: messages of a group that expire at one moment may come to the dead-letter queue out of order.
 _KINDS = os.environ.get("MODEL_KINDS", "standard").split(",")
 _SETTINGS = settings(
     max_examples=int(_EXAMPLES or 25),
