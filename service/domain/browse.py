@@ -10,7 +10,6 @@ from service.errors import Conflict
 from service.model import MessageState, Queue, WaitingFor
 from service.store import browse, messages, queues
 from service.store.browse import MessageFilter, Place
-from service.store.directory import queue_not_found
 from service.store.store import Store
 from service.store.transactions import transaction
 
@@ -21,7 +20,7 @@ async def list_messages(
     """Return a page of messages, with previews, and the id behind which the next one begins. Raises NotFound."""
 
     async def work(connection: AsyncConnection) -> tuple[Sequence[Any], UUID | None]:
-        queue = await _queue(connection, project_id, queue_name)
+        queue = await queues.existing(connection, project_id, queue_name)
         return await browse.listed(connection, queue, wanted, page)
 
     return await transaction(store.engine, work)
@@ -34,7 +33,7 @@ async def get_message(
     identity = messages.identity(message_id)
 
     async def work(connection: AsyncConnection) -> tuple[Any, MessageState, WaitingFor | None]:
-        queue = await _queue(connection, project_id, queue_name)
+        queue = await queues.existing(connection, project_id, queue_name)
         row = await browse.find(connection, queue, identity)
         if row is None:
             raise messages.message_not_found()
@@ -49,7 +48,7 @@ async def list_groups(
     """Return a page of groups, and the name behind which the next one begins. Raises NotFound, Conflict."""
 
     async def work(connection: AsyncConnection) -> tuple[list[Any], str | None]:
-        queue = await _queue(connection, project_id, queue_name)
+        queue = await queues.existing(connection, project_id, queue_name)
         if not queue.is_fifo:
             raise Conflict(f"{queue_name!r} is a standard queue: groups hold nothing there. List its messages instead.")
         return await browse.groups(connection, queue, after, limit, blocked=blocked)
@@ -62,13 +61,6 @@ def state_of(row: Any) -> MessageState:
     if row.visible_at <= row.now:
         return MessageState.READY
     return MessageState.DELAYED if row.lease is None else MessageState.LEASED
-
-
-async def _queue(connection: AsyncConnection, project_id: int, name: str) -> Queue:
-    queue = await queues.find(connection, project_id, name)
-    if queue is None:
-        raise queue_not_found(name)
-    return queue
 
 
 async def _waiting_for(connection: AsyncConnection, queue: Queue, row: Any) -> WaitingFor | None:

@@ -3,7 +3,6 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store import messages, queues
-from service.store.directory import queue_not_found
 from service.store.ready import Ready
 from service.store.store import Store
 from service.store.transactions import transaction
@@ -14,9 +13,7 @@ async def delete_message(store: Store, project_id: int, queue_name: str, message
 
     async def work(connection: AsyncConnection) -> Ready:
         ready = Ready()
-        queue = await queues.find(connection, project_id, queue_name)
-        if queue is None:
-            raise queue_not_found(queue_name)
+        queue = await queues.existing(connection, project_id, queue_name)
         await messages.remove(connection, queue, messages.identity(message_id), ready)
         return ready
 

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.errors import Conflict, QuotaExceeded, Unavailable, invalid
 from service.model import Queue, QueueConfig, QueueStats
 from service.store import projects, queues, stats
-from service.store.directory import queue_not_found
 from service.store.queues import QueueFilter
 from service.store.store import Store
 from service.store.tallies import Tallies
@@ -72,10 +71,7 @@ async def patch_queue(
 
 async def get_queue(store: Store, project_id: int, name: str) -> Queue:
     """Return a queue as it is in the database. Raises NotFound."""
-    queue = await transaction(store.engine, lambda connection: queues.find(connection, project_id, name))
-    if queue is None:
-        raise queue_not_found(name)
-    return queue
+    return await transaction(store.engine, lambda connection: queues.existing(connection, project_id, name))
 
 
 async def list_queues(
@@ -118,9 +114,7 @@ async def stats_of(store: Store, tallies: Tallies, found: Sequence[Queue]) -> li
 
 
 async def _locked(connection: AsyncConnection, project_id: int, name: str, condition: Condition) -> Queue:
-    queue = await queues.find(connection, project_id, name, lock=True)
-    if queue is None:
-        raise queue_not_found(name)
+    queue = await queues.existing(connection, project_id, name, lock=True)
     condition(queue.config)
     return queue
 
@@ -155,10 +149,15 @@ async def _check_dead_letter(connection: AsyncConnection, project_id: int, name:
     if target_name == name or name in [link.name for link in chain]:
         detail = f"Messages would come back: {target_name!r} is, or leads to, this queue. Name another one."
         raise invalid(pointer, "cycle", detail)
-    if not chain:
-        raise invalid(pointer, "queue_not_found", f"There is no queue {target_name!r}. Create it first.")
-    if chain[0].config.type != config.type:
-        detail = f"{target_name!r} is a {chain[0].config.type} queue, this one {config.type}. They must be alike."
+    check_alike(pointer, target_name, chain[0] if chain else None, config)
+
+
+def check_alike(pointer: str, name: str, target: Queue | None, config: QueueConfig) -> None:
+    """Refuse to name a queue to which messages of this one cannot go: there is none, or it is of another type."""
+    if target is None:
+        raise invalid(pointer, "queue_not_found", f"There is no queue {name!r}. Create it first.")
+    if target.config.type != config.type:
+        detail = f"{name!r} is a {target.config.type} queue, this one {config.type}. They must be alike."
         raise invalid(pointer, "wrong_type", detail)
 
 

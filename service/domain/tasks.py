@@ -6,11 +6,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.domain.queues import check_alike
 from service.errors import NotFound, Unavailable, invalid
 from service.model import Caller, Queue, Task
 from service.store import actions, queues, stats, tasks
 from service.store.browse import MessageFilter
-from service.store.directory import queue_not_found
 from service.store.store import Store
 from service.store.tasks import Wanted
 from service.store.transactions import transaction
@@ -52,9 +52,7 @@ async def _queue(store: Store, project_id: int, name: str, to: str | None) -> Qu
     """Return the queue of a new task; see that it can move messages to the other one."""
 
     async def look(connection: AsyncConnection) -> Queue:
-        queue = await queues.find(connection, project_id, name)
-        if queue is None:
-            raise queue_not_found(name)
+        queue = await queues.existing(connection, project_id, name)
         if to is not None:
             _check_target(queue, to, await queues.find(connection, project_id, to))
         return queue
@@ -71,13 +69,9 @@ async def _begin(store: Store, queue: Queue, kind: str, wanted: dict[str, Any], 
 
 
 def _check_target(queue: Queue, name: str, target: Queue | None) -> None:
-    if target is None:
-        raise invalid("/to", "queue_not_found", f"There is no queue {name!r}. Create it first.")
-    if target.id == queue.id:
+    if name == queue.name:
         raise invalid("/to", "cycle", "The messages are in this queue already. Name another one.")
-    if target.config.type != queue.config.type:
-        detail = f"{name!r} is a {target.config.type} queue, this one {queue.config.type}. They must be alike."
-        raise invalid("/to", "wrong_type", detail)
+    check_alike("/to", name, target, queue.config)
 
 
 async def get_task(store: Store, caller: Caller, task_id: str) -> Task:

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, not_, select
+from sqlalchemy import and_, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.errors import Unavailable
 from service.model import MessageState, Queue
 from service.store import fifo
 from service.store.browse import LEASED, PAGE_ROWS, MessageFilter, sent_between
@@ -17,11 +16,11 @@ from service.store.clock import EPOCH
 from service.store.moves import Departure, move_free
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
+from service.store.stats import count_within_patience
 from service.store.tables import message
-from service.store.transactions import by_index, driver, transaction
+from service.store.transactions import driver
 
 _RELEASE_DELAY = STATEMENTS["messages.release_delay"]
-_PATIENCE = "select set_config('statement_timeout', '2000', true)"
 
 
 def stored(wanted: MessageFilter) -> dict[str, Any]:
@@ -44,17 +43,7 @@ def loaded(kept: dict[str, Any]) -> MessageFilter:
 async def matched(engine: AsyncEngine, queue: Queue, wanted: MessageFilter) -> int | None:
     """Return how many messages match that nobody holds; None if counting takes more than two seconds."""
     conditions = (*sent_between(wanted), *wanted.conditions(queue), not_(LEASED))
-    counted = select(func.count()).where(message.c.queue_number == queue.number, *conditions)
-
-    async def work(connection: AsyncConnection) -> int:
-        await by_index(connection)
-        await connection.exec_driver_sql(_PATIENCE)
-        return int((await connection.execute(counted)).scalar_one())
-
-    try:
-        return await transaction(engine, work)
-    except Unavailable:
-        return None
+    return await count_within_patience(engine, [message.c.queue_number == queue.number, *conditions])
 
 
 async def next_matching(

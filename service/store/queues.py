@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
 from service.model import NO_ID, DeadLetter, Queue, QueueConfig
+from service.store.directory import queue_not_found
 from service.store.identifiers import random_number
 from service.store.statements import STATEMENTS
 from service.store.tables import queue, retired_queue
@@ -39,6 +40,14 @@ async def find(connection: AsyncConnection, project_id: int, name: str, *, lock:
     statement = select(queue).where(queue.c.project_id == project_id, queue.c.name == name)
     row = (await connection.execute(statement.with_for_update(key_share=True) if lock else statement)).first()
     return _queue(row) if row else None
+
+
+async def existing(connection: AsyncConnection, project_id: int, name: str, *, lock: bool = False) -> Queue:
+    """Return the queue of this name, as `find` does. Raises NotFound."""
+    found = await find(connection, project_id, name, lock=lock)
+    if found is None:
+        raise queue_not_found(name)
+    return found
 
 
 async def shared(connection: AsyncConnection, which: ColumnElement[bool]) -> Queue | None:

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import Unavailable
 from service.model import Queue, QueueStats
 from service.store.statements import STATEMENTS
+from service.store.tables import message
 from service.store.tallies import Tallies
 from service.store.transactions import by_index, transaction
 
 EXACT = 10_000
 
 _COUNT = STATEMENTS["stats.count"]
-_MESSAGES = STATEMENTS["stats.messages"]
 _PATIENCE = "select set_config('statement_timeout', '2000', true)"
 
 
@@ -50,16 +51,25 @@ async def _stats(connection: AsyncConnection, tallies: Tallies, queue: Queue, ro
 
 async def messages_under(engine: AsyncEngine, number: int) -> int:
     """Return how many messages a queue number has; what takes over two seconds to count is estimated."""
+    counted = await count_within_patience(engine, [message.c.queue_number == number])
+    if counted is not None:
+        return counted
+    return await transaction(engine, lambda connection: _estimate(connection, number))
+
+
+async def count_within_patience(engine: AsyncEngine, conditions: Sequence[ColumnElement[bool]]) -> int | None:
+    """Return how many messages there are of which all this is true; None if counting takes more than two seconds."""
+    statement = select(func.count()).select_from(message).where(*conditions)
 
     async def count(connection: AsyncConnection) -> int:
         await by_index(connection)
         await connection.exec_driver_sql(_PATIENCE)
-        return int((await connection.exec_driver_sql(_MESSAGES, (number,))).scalar_one())
+        return int((await connection.execute(statement)).scalar_one())
 
     try:
         return await transaction(engine, count)
     except Unavailable:
-        return await transaction(engine, lambda connection: _estimate(connection, number))
+        return None
 
 
 async def _estimate(connection: AsyncConnection, number: int) -> int:

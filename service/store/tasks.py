@@ -118,10 +118,9 @@ async def _act(connection: AsyncConnection, found: Row[Any], ready: Ready) -> di
         return {"state": TaskState.DONE}
     to_number, name = None, found.wanted["to"]
     if found.kind == "move":
-        target = await queues.shared(connection, _named(found.project_id, name))
-        if target is None or target.config.type != source.config.type:
+        to_number = await _target(connection, source, name)
+        if to_number is None:
             return _failed(name)
-        to_number = target.number
     wanted = actions.loaded(found.wanted["filter"])
     matching, end = await actions.next_matching(connection, source, wanted, found.after_id, BATCH)
     if found.kind == "release_delay":
@@ -136,8 +135,10 @@ async def _act(connection: AsyncConnection, found: Row[Any], ready: Ready) -> di
     return values | ({"state": TaskState.DONE} if end is None else {"after_id": end})
 
 
-def _named(project_id: int, name: str) -> ColumnElement[bool]:
-    return and_(queue.c.project_id == project_id, queue.c.name == name)
+async def _target(connection: AsyncConnection, source: Queue, name: str) -> int | None:
+    """Return the number of the queue to move to; None: it is gone, or of another type now."""
+    target = await queues.shared(connection, and_(queue.c.project_id == source.project_id, queue.c.name == name))
+    return target.number if target is not None and target.config.type == source.config.type else None
 
 
 def _failed(name: str) -> dict[str, Any]:
@@ -152,10 +153,9 @@ async def _redrive(connection: AsyncConnection, found: Row[Any], ready: Ready) -
         return {"state": TaskState.DONE}
     to_number = None
     if wanted.to is not None:
-        target = await queues.shared(connection, _named(found.project_id, wanted.to))
-        if target is None or target.config.type != source.config.type:
+        to_number = await _target(connection, source, wanted.to)
+        if to_number is None:
             return _failed(wanted.to)
-        to_number = target.number
     limit, link = _limit(wanted, found.moved), await driver(connection)
     if source.is_fifo:
         place = found.queue_number, found.after_group, found.after_seq

@@ -23,10 +23,6 @@ cross join lateral (
 ) as tally
 order by a.ord;
 
--- name: messages
--- All rows of a queue, by an index alone where vacuum has been.
-select count(*) as messages from message where queue_number = $1;
-
 -- name: ahead
 -- What is not ready yet, and the oldest of what is.
 with level as materialized (
