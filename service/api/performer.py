@@ -12,7 +12,7 @@ from service.api.body import read_body, send_answer
 from service.api.exchange import Answer, Exchange, HttpClient
 from service.api.operations import OPERATIONS, Operation, request_entry, response_entries
 from service.api.problems import problem_of, problem_response
-from service.api.quotas import RATE_HEADERS, RateHeaders, admit, admit_sends
+from service.api.quotas import RATE_HEADERS, RateHeaders, admit, limits_on_stored
 from service.api.request_id import request_id
 from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
@@ -58,13 +58,15 @@ class Performer:
         caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
         if caller.limits is not None:
             await admit(self._store, caller, scope[RATE_HEADERS])
-        require(caller, operation.scope, *operation.also)
+        require(caller, operation.scope)
+        if operation.also:
+            require(caller, *operation.also)
         if operation.on_queue:
             if not model.is_name(name):
                 raise invalid("/path/queue", "invalid_name", model.NAME_RULE)
             require_queue(caller, name)
-        if operation.scope is model.Scope.SEND:
-            await admit_sends(self._store, caller)
+        if operation.scope is model.Scope.SEND and (limits := limits_on_stored(self._store, caller)) is not None:
+            await self._store.usage.check(caller.project_id, limits)
         body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(scope))
         exchange = Exchange(caller, name, headers, body, HttpClient(receive))
         try:

@@ -1,7 +1,7 @@
 """What a project with limits is held to before its request is read, and the headers that tell it (RateLimit fields)."""
 
 from service.errors import RateLimited
-from service.model import Caller
+from service.model import Caller, ProjectLimits
 from service.store.store import Store
 
 RateHeaders = list[tuple[bytes, bytes]]
@@ -28,10 +28,10 @@ async def admit(store: Store, caller: Caller, headers: RateHeaders) -> None:
     headers.append((b"ratelimit", b'"requests";r=%d;t=1' % left))
 
 
-async def admit_sends(store: Store, caller: Caller) -> None:
-    """Refuse what is sent to a project that is full. Raises QuotaExceeded."""
+def limits_on_stored(store: Store, caller: Caller) -> ProjectLimits | None:
+    """Return the limits that what is sent is counted against; without any the project is watched no longer."""
     limits = caller.limits
     if limits is not None and (limits.messages is not None or limits.bytes is not None):
-        await store.usage.check(caller.project_id, limits)
-    else:
-        store.usage.forget(caller.project_id)
+        return limits
+    store.usage.forget(caller.project_id)
+    return None
