@@ -153,6 +153,7 @@ class Rates:
 
     async def _reserve(self, wishes: Sequence[_Wish]) -> list[_Grant | Problem]:
         grants = await self._take_out(wishes)
+        # Nothing was asked in this minute, or never.
         if missing := [wish for wish in wishes if wish.project_id not in grants]:
             await self._link.fetch(_FILL, [wish.project_id for wish in missing], [float(wish.rate) for wish in missing])
             grants |= await self._take_out(missing)

@@ -29,13 +29,13 @@ _NUMBERS = STATEMENTS["limits.numbers"]
 _COUNT = STATEMENTS["limits.count"]
 _NOTE = STATEMENTS["limits.note_usage"]
 
-_CHUNK = 10_000
+_CHUNK = 50_000
 _QUEUES_AT_ONCE = 100
 # Between counts: at least this, and so many times what the last one took; longer while there is much room.
 _REST_SECONDS = 0.4
 _HASTE_SECONDS = 0.1
-_REST_FACTOR = 4
-_ROOMY_FACTOR = 16
+_REST_FACTOR = 3
+_ROOMY_FACTOR = 12
 _NEAR = 0.8
 # How long a send waits for the first count; a project that takes longer is counted in the background.
 _PATIENCE_SECONDS = 1.5
