@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.history import Fault, History, Judge, Received, Sent, Settled, Unanswered
+from tests.faults.history import Dead, Fault, History, Received, Sent, Settled, Unanswered
+from tests.faults.judge import Judge
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _LEASE = timedelta(seconds=2)
@@ -40,12 +41,31 @@ def settled(seconds: float, verb: str, receipt: str = "a1", status: int | None =
     return replace(Settled(at(seconds), at(seconds + 0.1), verb, receipt, status), **fields)
 
 
+def ordered(seconds: float, name: str, **fields: Any) -> Sent:
+    """Return a send to a group."""
+    return sent(seconds, name, group="g", **fields)
+
+
+def dead(seconds: float, count: int = 2, reason: str = "max_receives", **fields: Any) -> Dead:
+    return replace(Dead("a", "body of a", reason, count, at(seconds)), **fields)
+
+
 def rules(*events: object, drained: bool = True) -> set[str]:
-    """Return the names of the promises that this history breaks."""
+    """Return the names of the promises that this history breaks; with dead letters, two deliveries are allowed."""
     history = History(drained=drained)
     for event in events:
-        name = {Received: "received", Sent: "sent", Settled: "settled", Unanswered: "unanswered", Fault: "faults"}
+        name = {
+            Received: "received",
+            Sent: "sent",
+            Settled: "settled",
+            Unanswered: "unanswered",
+            Fault: "faults",
+            Dead: "dead",
+        }
         getattr(history, name[type(event)]).append(event)
+    # A queue has a dead-letter queue if something is in there, or was rejected.
+    if history.dead or any(settled.verb == "reject" for settled in history.settled):
+        history.max_receives = 2
     return {violation.rule for violation in Judge(history).violations()}
 
 
@@ -92,6 +112,31 @@ _SOUND: dict[str, tuple[object, ...]] = {
         *_DELETED[1:],
     ),
     "a delay": (sent(delay=timedelta(seconds=1)), received(1.05), settled(2, "delete")),
+}
+
+_ORDERED = (ordered(0, "a"), ordered(0.5, "b"))
+_TOGETHER = replace(received(1, "b"), place=1)
+_TWICE = (sent(), received(1), received(3.5, count=2))
+
+_SOUND |= {
+    "in order": (*_ORDERED, received(1), settled(2, "delete"), received(2.2, "b"), settled(3, "delete", "b1")),
+    "in order in one answer": (*_ORDERED, received(1), _TOGETHER, settled(2, "delete"), settled(2, "delete", "b1")),
+    "a run again from its head": (
+        *(*_ORDERED, received(1), _TOGETHER, received(3.5, count=2), replace(received(3.5, "b", 2), place=1)),
+        *(settled(4, "delete", "a2"), settled(4, "delete", "b2")),
+    ),
+    "sent at the same moment": (
+        *(ordered(0, "a"), ordered(0.05, "b"), received(1, "b"), settled(2, "delete", "b1")),
+        *(received(2.2), settled(3, "delete")),
+    ),
+    "the later one of other groups first": (
+        *(ordered(0, "a"), sent(0.5, "b", group="h"), received(1, "b"), settled(2, "delete", "b1")),
+        *(received(1.2), settled(3, "delete")),
+    ),
+    "dead after its second lease": (*_TWICE, dead(5.6)),
+    "dead at the release of its second delivery": (*_TWICE, settled(4, "release", "a2"), dead(4.05)),
+    "rejected": (sent(), received(1), settled(2, "reject"), dead(2.05, 1, "rejected")),
+    "perhaps rejected": (sent(), received(1), settled(2, "reject", status=None), dead(2.05, 1, "rejected")),
 }
 
 _BROKEN: dict[str, dict[str, tuple[object, ...]]] = {
@@ -148,7 +193,52 @@ _BROKEN: dict[str, dict[str, tuple[object, ...]]] = {
             settled(4, "delete", "a2"),
         ),
     },
+    "F1": {
+        "the later one first": (
+            *(*_ORDERED, received(1, "b"), settled(2, "delete", "b1")),
+            *(received(2.2), settled(3, "delete")),
+        ),
+        "in one answer": (
+            *(*_ORDERED, received(1, place=1), replace(_TOGETHER, place=0)),
+            *(settled(2, "delete"), settled(2, "delete", "b1")),
+        ),
+        "in one batch": (
+            *(ordered(0, "a", place=1), ordered(0, "b"), received(1), settled(2, "delete")),
+            *(received(2.2, "b"), settled(3, "delete", "b1")),
+        ),
+    },
+    "F2": {
+        "the next one while the first is leased": (
+            *(*_ORDERED, received(1), received(2, "b")),
+            *(settled(2.5, "delete"), settled(2.6, "delete", "b1")),
+        ),
+        "the first one again while the next is leased": (
+            *(*_ORDERED, received(1), _TOGETHER, settled(1.2, "release"), received(2, count=2)),
+            *(settled(2.5, "delete", "a2"), settled(2.6, "delete", "b1")),
+        ),
+    },
+    "F3": {
+        "the next one though the first was released": (
+            *(*_ORDERED, received(1), settled(1.2, "release"), received(1.4, "b"), settled(1.6, "delete", "b1")),
+            *(received(2, count=2), settled(3, "delete", "a2")),
+        ),
+        "the next one though the first's lease only ended": (
+            *(*_ORDERED, received(1), received(3.5, "b"), settled(4, "delete", "b1")),
+            *(received(5, count=2), settled(6, "delete", "a2")),
+        ),
+    },
+    "Q1": {
+        "twice": (*_TWICE, dead(5.6), dead(5.6)),
+        "dead and given out": (*_TWICE, dead(5.6), received(7, count=2, receipt="a3")),
+        "once too often": (*_TWICE, received(6, count=3), dead(8.1, 3)),
+        "rejected and nowhere": (sent(), received(1), settled(2, "reject")),
+    },
+    "Q2": {
+        "with a delivery left": (sent(), received(1), dead(3.5, 1)),
+        "while its last lease stood": (*_TWICE, dead(4)),
+    },
 }
+_BROKEN["S6"]["dead after its delete"] = (*_TWICE, settled(4, "delete", "a2"), dead(5.6))
 
 
 @pytest.mark.parametrize("name", _SOUND)

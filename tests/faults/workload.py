@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from tests.faults.history import History, Received, Sent, Settled, Unanswered
+from tests.faults.history import Dead, History, Received, Sent, Settled, Unanswered
 from tests.faults.wire import Answer, NoAnswer, Wire
 
 QUEUE = "/v1/queues/work"
+_DEAD = "/v1/queues/dead"
+_GROUPS = 20
 _DRAIN_SECONDS = 20.0
 _LONG = timedelta(seconds=30)
 
@@ -26,8 +28,9 @@ def now() -> datetime:
 class Workload:
     """The clients and their common history."""
 
-    def __init__(self, url: str, key: str, seed: int) -> None:
-        self.history = History()
+    def __init__(self, url: str, key: str, seed: int, *, fifo: bool = False, max_receives: int | None = None) -> None:
+        self.history = History(max_receives=max_receives)
+        self._fifo = fifo
         self._url, self._key = url, key
         self._random = random.Random(seed)
         self._numbers = count(1)
@@ -44,13 +47,21 @@ class Workload:
             (self._receive, 6),
             (self._receive_and_leave, 2),
         ]
-        await self._wire().ask("PUT", QUEUE, {"visibility_timeout": 1})
+        await self._make_queues()
         async with asyncio.TaskGroup() as self._later, asyncio.TaskGroup() as group:
             for actor, number in actors:
                 for _ in range(number):
                     group.create_task(self._repeat(actor))
             yield
             self._stopping.set()
+
+    async def _make_queues(self) -> None:
+        wire, kind = self._wire(), {"type": "fifo" if self._fifo else "standard"}
+        letter = None
+        if self.history.max_receives is not None:
+            assert (await wire.ask("PUT", _DEAD, kind)).status == 201
+            letter = {"queue": "dead", "max_receives": self.history.max_receives}
+        assert (await wire.ask("PUT", QUEUE, {"visibility_timeout": 1, "dead_letter": letter, **kind})).status == 201
 
     async def drain(self) -> None:
         """Receive and delete until nothing is left, leased and delayed messages included; or leave `drained` false."""
@@ -62,8 +73,25 @@ class Workload:
                     await self._settle_batch(wire, [message.receipt for message in messages])
                     stats = (await wire.ask("GET", QUEUE)).json()["stats"]
                     if not messages and stats["total"] == 0:
-                        self.history.drained = True
-                        return
+                        break
+                if self.history.max_receives is not None:
+                    await self._drain_dead(wire)
+                self.history.drained = True
+
+    async def _drain_dead(self, wire: Wire) -> None:
+        """Take down what the dead-letter queue holds, nothing of which anybody else takes."""
+        while True:
+            messages = (await wire.ask("POST", f"{_DEAD}/messages/receive", {"max_messages": 100})).json()["messages"]
+            for message in messages:
+                block = message["dead_letter"]
+                assert (message["receive_count"], block["source_queue"]) == (1, "work")
+                at = datetime.fromisoformat(block["at"])
+                self.history.dead.append(
+                    Dead(message["id"], message["body"], block["reason"], block["receive_count"], at)
+                )
+                assert (await wire.ask("DELETE", f"/v1/receipts/{message['receipt']}")).status == 204
+            if not messages:
+                return
 
     def close(self) -> None:
         """Hang up."""
@@ -88,15 +116,22 @@ class Workload:
         number = self._random.choice((1, 1, 1, 2, 10))
         bodies = [f"{next(self._numbers)} {'é' * self._random.randrange(50)}" for _ in range(number)]
         delay = timedelta(seconds=self._random.choice((0, 0, 0, 0.2, 1)))
-        sent = await self._send_once(wire, bodies, delay)
+        groups = [self._group() for _ in bodies]
+        sent = await self._send_once(wire, bodies, delay, groups)
         if not sent or self._random.random() < 0.1:
-            await self._send_once(wire, bodies, delay)
+            await self._send_once(wire, bodies, delay, groups)
         # Slower than the receivers: in a backlog no message meets its second receiver, nor a late delete a refusal.
         await asyncio.sleep(self._random.uniform(0.01, 0.05))
 
-    async def _send_once(self, wire: Wire, bodies: list[str], delay: timedelta) -> bool:
+    def _group(self) -> str | None:
+        return f"g{self._random.randrange(_GROUPS)}" if self._fifo else None
+
+    async def _send_once(self, wire: Wire, bodies: list[str], delay: timedelta, groups: list[str | None]) -> bool:
         asked = now()
-        drafts = [{"body": body, "delay": delay.total_seconds()} for body in bodies]
+        drafts: list[dict[str, Any]] = [
+            {"body": body, "delay": delay.total_seconds()} | ({} if group is None else {"group": group})
+            for body, group in zip(bodies, groups, strict=True)
+        ]
         path, document = (
             (f"{QUEUE}/messages", drafts[0]) if len(bodies) == 1 else (f"{QUEUE}/messages/batch", {"messages": drafts})
         )
@@ -105,7 +140,11 @@ class Workload:
         if answer is not None:
             document = answer.json()
             ids = [message["id"] for message in document.get("messages", [document])]
-        self.history.sent += [Sent(asked, now(), body, name, delay) for body, name in zip(bodies, ids, strict=True)]
+        answered = now()
+        self.history.sent += [
+            Sent(asked, answered, body, name, delay, group, place)
+            for place, (body, name, group) in enumerate(zip(bodies, ids, groups, strict=True))
+        ]
         return answer is not None
 
     async def _send_and_leave(self, wire: Wire) -> None:
@@ -159,14 +198,18 @@ class Workload:
                 receive_count=message["receive_count"],
                 lease_expires_at=datetime.fromisoformat(message["lease_expires_at"]),
                 visibility_timeout=lease,
+                place=place,
             )
-            for message in answer.json()["messages"]
+            for place, message in enumerate(answer.json()["messages"])
         ]
         self.history.received += messages
         return messages
 
     async def _consume(self, wire: Wire, message: Received) -> None:
         fate = self._random.random()
+        if self.history.max_receives is not None:
+            # More often without success.
+            fate = 0.4 + 0.6 * fate
         if fate < 0.55:
             await self._settle(wire, message.receipt, "delete")
         elif fate < 0.65:
@@ -177,6 +220,8 @@ class Workload:
         elif fate < 0.83:
             await self._settle(wire, message.receipt, "delete")
             await self._settle(wire, message.receipt, "delete")
+        elif fate < 0.86 and self.history.max_receives is not None:
+            await self._settle(wire, message.receipt, "reject")
         elif fate < 0.93:
             self._later.create_task(self._settle_late(message))
 
@@ -195,7 +240,8 @@ class Workload:
         elif verb == "extend":
             answer = await self._asked(wire, "PATCH", path, {"visibility_timeout": seconds}, {200, 409})
         else:
-            answer = await self._asked(wire, "POST", f"{path}/{verb}", {"delay": seconds}, {204, 409})
+            document = {"delay": seconds} if verb == "release" else {}
+            answer = await self._asked(wire, "POST", f"{path}/{verb}", document, {204, 409})
         status = None if answer is None else answer.status
         until = datetime.fromisoformat(answer.json()["lease_expires_at"]) if answer and status == 200 else None
         self.history.settled.append(Settled(asked, now(), verb, receipt, status, by, until))
