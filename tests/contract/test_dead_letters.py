@@ -270,6 +270,24 @@ async def test_in_a_fifo_queue_a_dead_letter_frees_its_group_and_keeps_the_order
         assert (await source.settle(receipt, "delete")).json()["code"] == "lease_lost"
 
 
+async def test_dead_letters_of_a_group_keep_their_order_wherever_they_are_stored(service: Service) -> None:
+    dead, source = Queue(service.root, service.sql), Queue(service.root, service.sql)
+    await service.queue(dead.name, type="fifo")
+    await service.queue(source.name, type="fifo", dead_letter={"queue": dead.name, "max_receives": 1})
+    for number in range(4):
+        await source.send(number, group="g")
+    await source.receive(max_messages=4, visibility_timeout=50)
+    mine = "from queue where number = queue_number and queue.name = $1"
+    await service.sql.execute(f"update message set exhausted_at = exhausted_at + interval '1 hour' {mine}", source.name)
+    for seq in (4, 3, 2, 1):
+        back = f"update message set exhausted_at = exhausted_at - interval '1 hour' {mine} and seq = $2"
+        await service.sql.execute(back, source.name, seq)
+    await source.pass_time(51)
+    assert (await _dead(dead))["body"] == 0
+    await dead.pass_time(60)
+    assert [message["body"] for message in await dead.receive(max_messages=10)] == [0, 1, 2, 3]
+
+
 async def test_without_a_dead_letter_queue_a_rejected_message_is_dropped(queue: Queue) -> None:
     await queue.send()
     await queue.settle((await queue.receive_one())["receipt"], "reject")

@@ -1,6 +1,7 @@
 -- name: move
 -- Take messages out of their queue: into the one that is named ($4), else for a reason into the queue's dead-letter
--- queue, or away where there is none for this reason. Their rows are locked by the caller or here.
+-- queue, or away where there is none for this reason. Their rows are locked by the caller or here. Those that come to
+-- one group keep the order that they had.
 -- As in messages.send, the transaction's number first and the time after it.
 with moment as materialized (
     select pg_current_xact_id() as xid, clock_timestamp() as now
@@ -52,7 +53,7 @@ with moment as materialized (
         gone.to_number, gone.id, moment.now, moment.now, gone.size, gone.urgency, gone.is_json, gone.content_type,
         gone.headers, gone.message_group, gone.traceparent, gone.tracestate, gone.body,
         grown.last_seq + 1
-            - row_number() over (partition by gone.to_number, gone.message_group order by gone.ord desc),
+            - row_number() over (partition by gone.to_number, gone.message_group order by gone.seq desc, gone.ord desc),
         case when gone.reason is not null then jsonb_build_object(
             'source_queue', gone.source_queue,
             'reason', gone.reason,
