@@ -71,3 +71,12 @@ def test_every_test_that_is_named_exists() -> None:
     named = {name for page in PAGES for name in _code(page) if re.fullmatch(r"test_\w+", name)}
     assert len(named) > 20
     assert named - defined == set()
+
+
+def test_every_promise_names_a_test() -> None:
+    rows = [line for line in (_ROOT / "docs/concepts/guarantees.md").read_text("utf-8").splitlines() if "| **" in line]
+    promised = set(re.findall(r"\b([SFQ]\d)\b", " ".join(rows)))
+    assert promised >= {*(f"S{n}" for n in range(1, 10)), *(f"F{n}" for n in range(1, 5)), "Q1", "Q2"}
+    for row in rows:
+        promise, tests = row.strip("| ").rsplit(" | ", 1)
+        assert re.search(r"`test_\w+`", tests), promise

@@ -46,7 +46,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         yield url, tmp_path / "theirs" / "postgres"
 
 
-async def judge(workload: Workload, seed: int) -> None:
+async def judge(workload: Workload, seed: int, kind: str) -> None:
     """Let the queue be emptied, and look for broken promises."""
     await workload.drain()
     workload.close()
@@ -54,10 +54,11 @@ async def judge(workload: Workload, seed: int) -> None:
     print(f"FAULTS_SEED={seed}: {history.exercised()}")  # noqa: T201 - to be asked again with
     assert history.drained
     assert Judge(history).violations() == []
-    assert sum(sent.id is not None for sent in history.sent) > 100
-    assert sum(received.receive_count > 1 for received in history.received) > 10
-    assert {204, 409} <= {settled.status for settled in history.settled}
-    assert history.max_receives is None or {"max_receives", "rejected"} == {dead.reason for dead in history.dead}
+    seconds = _SECONDS[kind]
+    assert sum(sent.id is not None for sent in history.sent) > 5 * seconds
+    assert sum(received.receive_count > 1 for received in history.received) > seconds / 2
+    assert {204, 409} <= {settled.status for settled in history.settled} or kind != "standard"
+    assert bool(history.dead) == (history.max_receives is not None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,7 +74,7 @@ async def test_killed_workers_break_no_promise(data_folder: Path, seed: int, kin
                     victim.kill()
                     workload.history.faults.append(Fault(now(), "worker"))
         assert len(workload.history.faults) > 1
-        await judge(workload, seed)
+        await judge(workload, seed, kind)
         assert service.stop() == 0
 
 
@@ -93,7 +94,7 @@ async def test_a_killed_database_breaks_no_promise(
                 await answers(url)
                 assert await seconds_until_ready(service) < _READY_SECONDS
         assert len(workload.history.faults) > 1
-        await judge(workload, seed)
+        await judge(workload, seed, kind)
         assert service.stop() == 0
 
 

@@ -241,7 +241,9 @@ class Client:
         alike: dict[tuple[Any, ...], list[int]] = {}
         for _, message, reason in leaving:
             if message.id in places:
-                alike.setdefault((reason, message.group, message.visible), []).append(places[message.id])
+                # A ttl of its own is looked after apart.
+                kind = reason, message.group, message.visible, message.expires is None
+                alike.setdefault(kind, []).append(places[message.id])
         assert all(sorted(part) == part for part in alike.values()), "dead letters out of order"
 
     def learn_places(self) -> dict[str, int]:
