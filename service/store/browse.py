@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -42,7 +42,7 @@ class MessageFilter:
 
     def conditions(self, queue: Queue, columns: Any = message.c) -> list[ColumnElement[bool]]:
         """Return what holds for messages of the queue that match and are there: what has expired is not."""
-        conditions = [or_(_expires_at(columns, queue) > _NOW, _is_leased(columns))]
+        conditions = [or_(func.coalesce(_expires_at(columns, queue) > _NOW, True), _is_leased(columns))]
         if self.state is not None:
             conditions.append(_in_state(columns, self.state))
         if self.group is not None:
@@ -79,15 +79,14 @@ def sent_between(wanted: MessageFilter) -> list[ColumnElement[bool]]:
 
 
 def _expires_at(columns: Any, queue: Queue) -> ColumnElement[datetime]:
+    """Return when a message expires; null is never."""
     retention = queue.config.retention
-    by_queue = "infinity" if retention is None else columns.first_visible_at + retention
-    return func.coalesce(columns.expires_at, by_queue)
+    own: ColumnElement[datetime] = columns.expires_at
+    return own if retention is None else func.coalesce(own, columns.first_visible_at + retention)
 
 
 def _shown(columns: Any, queue: Queue) -> list[ColumnElement[Any]]:
     """Return what is shown of a message, but for its body."""
-    retention = queue.config.retention
-    by_queue = literal(None) if retention is None else columns.first_visible_at + retention
     names = "id visible_at lease receive_count urgency is_json content_type headers message_group last_error seq"
     return [
         *(columns[name] for name in names.split()),
@@ -95,7 +94,7 @@ def _shown(columns: Any, queue: Queue) -> list[ColumnElement[Any]]:
         columns.traceparent,
         columns.tracestate,
         columns.dead_letter,
-        func.coalesce(columns.expires_at, by_queue).label("expires_at"),
+        _expires_at(columns, queue).label("expires_at"),
         func.octet_length(columns.body).label("body_size"),
         _NOW.label("now"),
     ]

@@ -111,6 +111,22 @@ async def test_what_has_expired_is_not_there_unless_somebody_holds_it(service: S
     assert [message["state"] for message in await listed(service)] == ["leased"]
 
 
+@pytest.mark.parametrize("kind", ["standard", "fifo"])
+async def test_a_queue_that_keeps_messages_for_ever_is_looked_at_like_any_other(service: Service, kind: str) -> None:
+    await service.queue(type=kind, retention=None)
+    [kept] = await send(service, 1, group="a")
+    [with_ttl] = await send(service, 2, group="b", ttl=60)
+    for query in ("", "state=ready", "group=a", "order=newest", "header.color=red"):
+        assert all(message["id"] in {kept, with_ttl} for message in await listed(service, query))
+    assert (await look(service, kept))["expires_at"] is None
+    assert (await look(service, with_ttl))["expires_at"] is not None
+    if kind == "fifo":
+        groups = (await service.root.get(f"{Q}/groups")).json()["items"]
+        assert [group["group"] for group in groups] == ["a", "b"]
+    found = await service.root.post(f"{Q}/messages/actions", json={"action": "delete", "dry_run": True})
+    assert (found.status_code, found.json()) == (200, {"matched": 2})
+
+
 async def test_filters_all_have_to_hold(service: Service) -> None:
     await service.queue()
     [one] = await send(service, 1, headers={"Color": "red", "size": "1"}, group="g")
