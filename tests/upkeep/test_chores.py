@@ -142,6 +142,19 @@ async def test_a_leased_message_outlives_its_retention_until_its_lease_ends(
     assert await left(sql) == 0
 
 
+async def test_a_message_past_its_retention_leaves_within_a_second_of_its_release(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    number, retention = await queue(sql, 1), Retention(store)
+    await send(sql, number, lease="7", visible_at=f"{NOW} + interval '1 hour'")
+    await advance(store, sql, 61)
+    await retention.round()
+    await sql.execute("update message set visible_at = clock_timestamp(), lease = null")
+    await advance(store, sql, 1)
+    await retention.round()
+    assert await left(sql) == 0
+
+
 async def test_a_message_that_came_back_late_leaves_in_time(store: Store, sql: asyncpg.Connection) -> None:
     number, retention = await queue(sql, 1), Retention(store)
     await send(sql, number)

@@ -103,7 +103,8 @@ with mine as materialized (
 select number, id, seq from old;
 
 -- name: kept
--- What was sent long enough ago to have expired and has not, being delayed or leased: the first of it, and when to look again.
+-- What was sent long enough ago to have expired and has not, being delayed or leased: the first of it, and when to look
+-- again. For what is leased that is at once: its holder may release it at any time.
 select
     (
         select m.id
@@ -113,7 +114,7 @@ select
         limit 1
     ) as first_id,
     (
-        select min(greatest(m.first_visible_at + q.retention, case when m.lease is not null then m.visible_at end))
+        select min(m.first_visible_at) + q.retention
         from message as m
         where m.queue_number = q.number and m.id >= $2 and m.id < $3 and m.expires_at is null
     ) as due
