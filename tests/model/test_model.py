@@ -1,7 +1,6 @@
 """Whatever is asked, in whatever order: the service answers as a queue of plain lists would.
 
 MODEL_EXAMPLES=1000 looks for more, other ones each time; what fails is printed as a program to be run again.
-MODEL_KINDS=standard,fifo takes fifo queues too.
 MODEL_SHRINK=0 leaves it as long as it was found, which saves minutes.
 """
 
@@ -21,8 +20,6 @@ from tests.model.machine import Machine
 from tests.model.served import Served, served
 
 _EXAMPLES = os.environ.get("MODEL_EXAMPLES")
-# Not fifo by default: messages of a group that expire at one moment may come to the dead-letter queue out of order.
-_KINDS = os.environ.get("MODEL_KINDS", "standard").split(",")
 _SETTINGS = settings(
     max_examples=int(_EXAMPLES or 25),
     stateful_step_count=40,
@@ -45,7 +42,7 @@ def service(postgres: str) -> Iterator[Served]:
 
 
 @pytest.mark.timeout(0 if _EXAMPLES else 300)
-@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("kind", ["standard", "fifo"])
 def test_a_queue_answers_as_its_model_whatever_is_asked(service: Served, kind: str) -> None:
     machine: Any = partial(Machine, service, fifo=kind == "fifo")
     run_state_machine_as_test(machine, settings=_SETTINGS)
