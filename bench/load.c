@@ -1,7 +1,7 @@
 /* A closed-loop HTTP/1.1 load generator: every connection sends a request, waits for the whole answer, and sends the next.
  *
- *     load --port 8080 --connections 64 --seconds 5 [--warm-up 1] [--cycles N] [--range N] [--header 'Name: value'] \
- *          [--set name=value] script
+ *     load --port 8080 --connections 64 --seconds 5 [--warm-up 1] [--cycles N] [--rate N] [--range N] \
+ *          [--header 'Name: value'] [--set name=value] script
  *
  * One thread, epoll, keep-alive. A script is a list of steps that each connection runs again and again:
  *
@@ -19,6 +19,8 @@
  *
  * $name stands for what --set or take gave it; $n for a number that no other cycle has; $random for a number below --range
  * that stays the same for one cycle. What stands between $[ and $] is repeated, joined by commas, for each value taken.
+ *
+ * With --rate no more than that many cycles begin in a second, as far as there are connections to begin them.
  *
  * A cycle counts when every step answered as expected. A step that should take something and finds nothing counts as
  * "empty" and is asked again. An unexpected status ends the cycle, and the next one begins. At the end of the time no cycle
@@ -317,7 +319,7 @@ struct values {
 
 struct connection {
     int socket, step;
-    bool busy;
+    bool busy, resting;
     struct text request, answer;
     size_t sent;
     struct values *values; /* one for each name */
@@ -331,7 +333,9 @@ static uint64_t cycles_begun, cycles_wanted, range = 1, broken, reconnected;
 static uint64_t cycles_done, per_second[MAX_SECONDS];
 static struct latencies cycle_latencies;
 static uint64_t measuring_since, deadline;
-static int busy_count;
+static int busy_count, resting_count;
+static double rate; /* cycles a second; 0: as many as can be */
+static uint64_t pacing_since;
 
 static uint64_t next_random(void)
 {
@@ -443,8 +447,14 @@ static void begin_cycle(struct connection *connection)
     if (connection->busy)
         busy_count--;
     connection->busy = false;
-    if (nanoseconds() >= deadline || (cycles_wanted && cycles_begun >= cycles_wanted))
+    uint64_t now = nanoseconds();
+    if (now >= deadline || (cycles_wanted && cycles_begun >= cycles_wanted))
         return;
+    connection->resting = rate > 0 && now < pacing_since + (uint64_t)((double)cycles_begun / rate * 1e9);
+    if (connection->resting) {
+        resting_count++;
+        return;
+    }
     connection->busy = true;
     busy_count++;
     connection->cycle = cycles_begun++;
@@ -452,6 +462,18 @@ static void begin_cycle(struct connection *connection)
     connection->step = 0;
     connection->cycle_began = nanoseconds();
     begin_step(connection);
+}
+
+/* Let those begin whose turn has come. */
+static void wake_resting(void)
+{
+    for (int index = 0; resting_count && index < connection_count; index++) {
+        if (!connections[index].resting)
+            continue;
+        resting_count--;
+        connections[index].resting = false;
+        begin_cycle(&connections[index]);
+    }
 }
 
 static void end_cycle(struct connection *connection)
@@ -667,7 +689,7 @@ static void report(double seconds, double cpu)
 static void run(double warm_up, double seconds)
 {
     struct epoll_event events[256];
-    uint64_t began = nanoseconds();
+    uint64_t began = pacing_since = nanoseconds();
     bool warming = warm_up > 0;
     measuring_since = began + (uint64_t)(warm_up * 1e9);
     deadline = measuring_since + (uint64_t)(seconds * 1e9);
@@ -677,8 +699,8 @@ static void run(double warm_up, double seconds)
     for (int index = 0; index < connection_count; index++)
         begin_cycle(&connections[index]);
     uint64_t now = began;
-    while (busy_count && now < deadline + PATIENCE_SECONDS * 1000000000ull) {
-        int count = epoll_wait(poller, events, 256, 100);
+    while ((busy_count || resting_count) && now < deadline + PATIENCE_SECONDS * 1000000000ull) {
+        int count = epoll_wait(poller, events, 256, resting_count ? 1 : 100);
         now = nanoseconds();
         if (warming && now >= began + (uint64_t)(warm_up * 1e9)) {
             warming = false;
@@ -688,6 +710,7 @@ static void run(double warm_up, double seconds)
         }
         for (int index = 0; index < count; index++)
             handle(events[index].data.ptr, events[index].events);
+        wake_resting();
     }
     uint64_t until = now < deadline ? now : deadline;
     report((double)(until - measuring_since) / 1e9, cpu_seconds() - cpu);
@@ -720,6 +743,7 @@ int main(int argc, char **argv)
         {"seconds", required_argument, NULL, 's'}, {"warm-up", required_argument, NULL, 'w'},
         {"cycles", required_argument, NULL, 'n'}, {"range", required_argument, NULL, 'r'},
         {"header", required_argument, NULL, 'h'}, {"set", required_argument, NULL, 'd'},
+        {"rate", required_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
     };
     int port = 0;
@@ -733,6 +757,7 @@ int main(int argc, char **argv)
         case 'w': warm_up = atof(optarg); break;
         case 'n': cycles_wanted = strtoull(optarg, NULL, 10); break;
         case 'r': range = strtoull(optarg, NULL, 10); break;
+        case 't': rate = atof(optarg); break;
         case 'h': append(&headers, optarg, strlen(optarg)); append(&headers, "\r\n", 2); break;
         case 'd': define(optarg); break;
         default: fail("see the first lines of load.c for the options");

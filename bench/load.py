@@ -71,13 +71,15 @@ def begin(
     seconds: float,
     warm_up: float = WARM_UP,
     cycles: int = 0,
+    rate: float = 0,
     spread: int = 1,
     headers: tuple[str, ...] = (),
     values: dict[str, str] | None = None,
 ) -> Running:
-    """Put load on a server for some seconds, or for so many cycles."""
+    """Put load on a server for some seconds, or for so many cycles; at a rate of cycles a second, or 0: all it can."""
     command: list[str | Path] = [build("load"), "--port", str(port), "--connections", str(connections)]
     command += ["--seconds", str(seconds), "--warm-up", str(warm_up), "--cycles", str(cycles), "--range", str(spread)]
+    command += ["--rate", str(rate)]
     for header in headers:
         command += ["--header", header]
     for name, value in ({"payload": PAYLOAD} | (values or {})).items():

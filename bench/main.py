@@ -9,7 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from bench import report, servers
 from bench.figures import Figure
 from bench.machine import Machine
-from bench.parts import backlog, generator, held, latency, parked, peers, queues, single, throughput
+from bench.parts import (
+    backlog,
+    deduplication,
+    fifo,
+    generator,
+    held,
+    latency,
+    neighbours,
+    parked,
+    peers,
+    queues,
+    redrive,
+    single,
+    throughput,
+)
 from bench.plan import Plan
 
 PARTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
@@ -20,6 +34,10 @@ PARTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "parked": parked.measure,
     "queues": queues.measure,
     "backlog": backlog.measure,
+    "fifo": fifo.measure,
+    "deduplication": deduplication.measure,
+    "redrive": redrive.measure,
+    "neighbours": neighbours.measure,
     "held": held.measure,
     "peers": peers.measure,
 }

@@ -16,6 +16,9 @@ class Plan:
     held: int
     after: int
     wakes: int
+    redriven: int
+    patience: int
+    ordered: int
     parked: int
     connections: tuple[int, ...] = (16, 64)
 
@@ -36,6 +39,9 @@ class Plan:
             held=60,
             after=10,
             wakes=1000,
+            redriven=100_000,
+            patience=15,
+            ordered=200_000,
             parked=5_000,
         )
 
@@ -43,5 +49,16 @@ class Plan:
     def quick(cls) -> Self:
         """What shows in a few minutes that everything works; not to be quoted."""
         return cls(
-            rounds=3, seconds=2, backlog=50_000, queues=1_000, before=4, held=10, after=4, wakes=150, parked=1_000
+            rounds=3,
+            seconds=2,
+            backlog=50_000,
+            queues=1_000,
+            before=4,
+            held=10,
+            after=4,
+            wakes=150,
+            redriven=20_000,
+            patience=5,
+            ordered=20_000,
+            parked=1_000,
         )

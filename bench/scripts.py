@@ -17,6 +17,8 @@ send 201
     body {"body":"$payload"}
 """
 
+SEND_ONCE = SEND.replace('{"body"', '{"deduplication_id":"$n","body"')
+
 RECEIVE_AND_DELETE = """
 receive 200
     POST /v1/queues/$queue/messages/receive
@@ -28,6 +30,9 @@ delete 204
 
 CYCLE = SEND + RECEIVE_AND_DELETE
 
+# Every cycle chooses one of many groups.
+GROUPED_CYCLE = CYCLE.replace('{"body"', '{"group":"$random","body"')
+
 # Every cycle chooses one of many queues, and stays with it.
 SPREAD_CYCLE = CYCLE.replace("$queue", "many-$random")
 
@@ -38,9 +43,15 @@ create 201
 """
 
 
-def batch_send(size: int) -> str:
+BROWSE = """
+list 200
+    GET /v1/queues/$queue/messages?limit=100
+"""
+
+
+def batch_send(size: int, fields: str = "") -> str:
     """Send that many messages in one request."""
-    messages = ",".join(['{"body":"$payload"}'] * size)
+    messages = ",".join([f'{{{fields}"body":"$payload"}}'] * size)
     return f"""
 send 201
     POST /v1/queues/$queue/messages/batch

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from bench import scripts
 from bench.load import BUILD, Load, Running, begin, build
 
 ROOT = Path(__file__).parent.parent
@@ -58,14 +59,30 @@ class Server:
         return response.status, json.loads(content) if content else None
 
     @contextlib.contextmanager
-    def queue(self, name: str) -> Iterator[str]:
+    def queue(self, name: str, **config: object) -> Iterator[str]:
         """Make a queue for one measurement."""
-        status, answer = self.request("PUT", f"/v1/queues/{name}", {})
+        status, answer = self.request("PUT", f"/v1/queues/{name}", config)
         if status not in {200, 201}:
             message = f"{self.name}: PUT /v1/queues/{name} answered {status}: {answer}"
             raise RuntimeError(message)
         yield name
         self.request("DELETE", f"/v1/queues/{name}")
+
+    def fill(self, queue: str, messages: int, *, groups: int = 0) -> float:
+        """Store so many messages, spread over groups; answer how many a second that was."""
+        size = 20 if groups else 1000
+        seen = self.load(
+            scripts.batch_send(size, '"group":"$random",' if groups else ""),
+            connections=4,
+            seconds=600,
+            warm_up=0,
+            cycles=messages // size,
+            spread=max(groups, 1),
+            values={"queue": queue},
+        )
+        if seen.troubles("fill"):
+            raise RuntimeError(seen.troubles("fill"))
+        return seen.rate * size
 
 
 @dataclass(frozen=True)
