@@ -30,8 +30,10 @@ delete 204
 
 CYCLE = SEND + RECEIVE_AND_DELETE
 
-# Every cycle chooses one of many groups.
-GROUPED_CYCLE = CYCLE.replace('{"body"', '{"group":"$random","body"')
+# Every cycle chooses one of many groups, and waits as a consumer would: others may hold all that there are.
+GROUPED_CYCLE = CYCLE.replace('"body"', '"group":"$random","body"').replace(
+    '"max_messages":1', '"max_messages":1,"wait":5'
+)
 
 # Every cycle chooses one of many queues, and stays with it.
 SPREAD_CYCLE = CYCLE.replace("$queue", "many-$random")
