@@ -2,17 +2,18 @@
 
 Writing head and body apart costs a system call more, and passing them through ASGI's `send` costs as much again:
 together a third of the time of a send. The shortcuts lean on what uvicorn (pinned in requirements.lock) calls
-`cycle`; where a request did not come through this protocol, the ordinary way is taken.
+`cycle`, and find it by the `receive` that it gives to the application: kept in the scope, which it leads to itself, it
+would make every request a ring for the garbage collector. Where a request did not come through this protocol, the
+ordinary way is taken.
 """
 
 import asyncio
 from collections.abc import Collection
-from typing import Any, cast
+from typing import Any
 
-from starlette.types import Scope
+from starlette.types import Receive
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-_CYCLE = "restante.cycle"
 _CLOSE = (b"connection", b"close")
 _LOOK_SECONDS = 1.0
 
@@ -69,7 +70,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection."""
-        super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]
+        self.whole = OneWrite(transport, self.loop)
+        super().connection_made(self.whole)  # type: ignore[arg-type]
         self.rests_since = self.loop.time()
         if len(self.connections) == 1:
             self.loop.call_later(_LOOK_SECONDS, _close_idle, self.connections, self.loop)
@@ -91,10 +93,6 @@ class Protocol(HttpToolsProtocol):
         answered = cycle is None or cycle.response_complete
         return answered and now - self.rests_since > self.timeout_keep_alive
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cast("dict[str, Any]", cycle.scope)[_CYCLE] = self, cycle
-        super()._start_asgi_task(cycle, app)
-
 
 def _close_idle(connections: Collection[Any], loop: asyncio.AbstractEventLoop) -> None:
     now = loop.time()
@@ -105,9 +103,14 @@ def _close_idle(connections: Collection[Any], loop: asyncio.AbstractEventLoop) -
         loop.call_later(_LOOK_SECONDS, _close_idle, connections, loop)
 
 
-def body_at_once(scope: Scope) -> bytes | None:
+def _cycle_of(receive: Receive) -> RequestResponseCycle | None:
+    cycle = getattr(receive, "__self__", None)
+    return cycle if isinstance(cycle, RequestResponseCycle) else None
+
+
+def body_at_once(receive: Receive) -> bytes | None:
     """Return the body of a request that came through `Protocol`, None unless all of it has arrived."""
-    _, cycle = scope.get(_CYCLE, (None, None))
+    cycle = _cycle_of(receive)
     if cycle is None or cycle.more_body or cycle.disconnected:
         return None
     body = bytes(cycle.body)
@@ -117,14 +120,17 @@ def body_at_once(scope: Scope) -> bytes | None:
     return body
 
 
-def answer_at_once(scope: Scope, status: int, headers: Collection[tuple[bytes, bytes]], body: bytes) -> bool:
+def answer_at_once(receive: Receive, status: int, headers: Collection[tuple[bytes, bytes]], body: bytes) -> bool:
     """Write a whole answer to a request that came through `Protocol`; tell whether that was possible.
 
     The headers are the caller's own, with `content-length` among them where there is a body. An answer that ends its
     connection takes the ordinary way.
     """
-    connection, cycle = scope.get(_CYCLE, (None, None))
-    if connection is None or not cycle.keep_alive or cycle.flow.write_paused or cycle.response_started:
+    cycle = _cycle_of(receive)
+    if cycle is None or not cycle.keep_alive or cycle.flow.write_paused or cycle.response_started:
+        return False
+    connection = getattr(cycle.on_response, "__self__", None)
+    if not isinstance(connection, Protocol):
         return False
     if _CLOSE in headers:
         return False
@@ -135,7 +141,7 @@ def answer_at_once(scope: Scope, status: int, headers: Collection[tuple[bytes, b
     for name, value in (*cycle.default_headers, *headers):
         head += (name, b": ", value, b"\r\n")
     head += (b"\r\n", body)
-    cycle.transport.write_all(b"".join(head))
+    connection.whole.write_all(b"".join(head))
     cycle.message_event.set()
     if connection.pipeline or connection.transport.is_closing():
         cycle.on_response()

@@ -43,11 +43,11 @@ class Performer:
             if status != 204:
                 answer_headers.append((b"content-length", b"%d" % len(body)))
         except Exception as error:  # noqa: BLE001 - the edge: whatever went wrong, the client gets an answer
+            # Nothing here keeps the problem: its traceback leads back to here, a ring for the garbage collector.
             with structlog.contextvars.bound_contextvars(request_id=identity):
-                problem = problem_of(error)
-            status, answer_headers, body = problem_response(problem, identity)
+                status, answer_headers, body = problem_response(problem_of(error), identity)
             answer_headers += rate_headers
-        if not answer_at_once(scope, status, answer_headers, body):
+        if not answer_at_once(receive, status, answer_headers, body):
             await send_answer(receive, send, status, answer_headers, body)
         count_request(operation.method, operation.path, status, time.perf_counter() - started)
 
@@ -67,7 +67,7 @@ class Performer:
             require_queue(caller, name)
         if operation.scope is model.Scope.SEND and (limits := limits_on_stored(self._store, caller)) is not None:
             await self._store.usage.check(caller.project_id, limits)
-        body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(scope))
+        body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(receive))
         exchange = Exchange(caller, name, headers, body, HttpClient(receive))
         try:
             return await operation.run(self._store, exchange)

@@ -103,7 +103,7 @@ async def _receive(
 async def _answer(store: Store, queue: Queue, ask: Ask, client: Client, seconds: float) -> Claimed | None:
     """Wait for the answer; leave the line when the client or the time has gone."""
     try:
-        if ask.patient and seconds > 0:
+        if ask.patient:
             await _first_of(ask.answer, client, seconds)
             if ask.answer.done() or client.has_left():
                 store.claims.leave(queue, ask)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from service.model import Queue
 from service.store.store import Store
 from tests.in_process import Service
 
@@ -54,3 +55,20 @@ async def test_a_receive_that_begins_after_a_queue_was_made_anew_gets_what_the_n
     await service.root.post("/v1/queues/q/messages", json={"body": 1})
     async with asyncio.timeout(5):
         assert len((await waiting).json()["messages"]) == 1
+
+
+async def test_a_receive_whose_time_is_over_before_its_queue_was_found_ends(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.queue("q")
+    directory = service.app._store.directory
+    find = directory.find
+
+    async def late(project: int, name: str) -> Queue:
+        await asyncio.sleep(0.02)
+        return await find(project, name)
+
+    monkeypatch.setattr(directory, "find", late)
+    async with asyncio.timeout(5):
+        answer = await service.root.post("/v1/queues/q/messages/receive", json={"wait": 0.01})
+    assert answer.json() == {"messages": []}

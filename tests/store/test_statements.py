@@ -130,6 +130,8 @@ async def _groups(sql: asyncpg.Connection, count: int, *, messages_each: int) ->
         """,
         _NUMBER,
     )
+
+
 _BY_GROUP = {"message_sequence": "message_group", "fifo_group_pkey": "name"}
 
 
