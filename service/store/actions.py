@@ -72,16 +72,19 @@ async def take_away(
     connection: AsyncConnection, queue: Queue, found: Sequence[UUID], to: int | None, ready: Ready
 ) -> set[UUID]:
     """Move locked messages to the queue of this number, or remove them; return those that no other holds by group."""
-    departures = [Departure(queue.number, message_id, to=to) for message_id in found]
+    departures = [Departure(queue.number, message_id, queue.is_fifo, to=to) for message_id in found]
     return {departure.id for departure in await move_free(await driver(connection), departures, ready)}
 
 
 async def release_delay(connection: AsyncConnection, queue: Queue, found: Sequence[UUID], ready: Ready) -> set[UUID]:
     """Make locked messages that are delayed ready now."""
     link = await driver(connection)
-    groups = await fifo.try_lock(link, [(queue.number, message_id) for message_id in found])
-    free = [message_id for message_id in found if (queue.number, message_id) in groups]
+    groups: dict[fifo.MessageKey, fifo.Group] = {}
+    free = found
+    if queue.is_fifo:
+        groups = await fifo.try_lock(link, [(queue.number, message_id) for message_id in found])
+        free = [message_id for message_id in found if (queue.number, message_id) in groups]
     await link.fetch(_RELEASE_DELAY, queue.number, free)
-    await fifo.refresh(link, [group for group in groups.values() if group is not None], [], ready)
+    await fifo.refresh(link, list(groups.values()), [], ready)
     ready.add(queue.id, EPOCH)
     return set(free)

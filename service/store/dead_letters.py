@@ -25,7 +25,9 @@ async def move_exhausted(engine: AsyncEngine, ready: Ready) -> int:
         spared = [(row["number"], row["id"]) for row in found if row["spared"]]
         if spared:
             await link.fetch(_SPARE, [number for number, _ in spared], [message_id for _, message_id in spared])
-        exhausted = [Departure(row["number"], row["id"], "max_receives") for row in found if not row["spared"]]
+        exhausted = [
+            Departure(row["number"], row["id"], row["fifo"], "max_receives") for row in found if not row["spared"]
+        ]
         if exhausted:
             await move_free(link, exhausted, ready)
         return len(found)

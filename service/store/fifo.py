@@ -107,19 +107,12 @@ async def lock(link: Fetches, queue_ids: Sequence[int], message_ids: Sequence[UU
     return groups
 
 
-async def try_lock(link: Fetches, messages: Sequence[MessageKey]) -> dict[MessageKey, Group | None]:
-    """Hold the groups of these messages as far as they are free.
-
-    Return the messages of those, and of standard queues, with their groups; None in a standard queue.
-    """
+async def try_lock(link: Fetches, messages: Sequence[MessageKey]) -> dict[MessageKey, Group]:
+    """Hold the groups of these messages as far as they are free; return the messages of those, with their groups."""
     rows = await link.fetch(_TRY_LOCK, [number for number, _ in messages], [message_id for _, message_id in messages])
     held = {(row["number"], row["name"]) for row in rows if row["id"] is None}
-    groups = {
-        (row["number"], row["id"]): None if row["name"] is None else (row["number"], row["name"])
-        for row in rows
-        if row["id"] is not None
-    }
-    return {message: group for message, group in groups.items() if group is None or group in held}
+    groups = {(row["number"], row["id"]): (row["number"], row["name"]) for row in rows if row["id"] is not None}
+    return {message: group for message, group in groups.items() if group in held}
 
 
 async def refresh(link: Fetches, touched: Sequence[Group], removed: Sequence[Group], ready: Ready) -> None:

@@ -16,13 +16,14 @@ _MOVE = STATEMENTS["moves.move"]
 
 
 class Departure(Struct):
-    """A message that is to leave the queue of this number.
+    """A message that is to leave the queue of this number; `fifo`: it is a fifo queue.
 
     With a `reason` it goes to the queue's dead-letter queue, or away if there is none; else to the queue numbered `to`.
     """
 
     number: int
     id: UUID
+    fifo: bool
     reason: str | None = None
     to: int | None = None
     error: str | None = None
@@ -42,13 +43,12 @@ async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> 
         [departure.error for departure in departures],
     )
     for row in rows:
-        reason = departures[row["ord"] - 1].reason
-        if reason == "expired":
-            MESSAGES_EXPIRED.inc()
+        if row["reason"] == "expired":
+            MESSAGES_EXPIRED.inc(row["messages"])
         if row["to_id"] is not None:
             ready.add(row["to_id"], EPOCH)
-            if reason is not None:
-                MESSAGES_DEAD_LETTERED.labels(reason).inc()
+            if row["reason"] is not None:
+                MESSAGES_DEAD_LETTERED.labels(row["reason"]).inc(row["messages"])
 
 
 async def move_free(link: Fetches, departures: Sequence[Departure], ready: Ready) -> list[Departure]:
@@ -56,10 +56,11 @@ async def move_free(link: Fetches, departures: Sequence[Departure], ready: Ready
 
     Nobody waits for anybody, so it does not matter that others lock the group first. Return what was moved.
     """
-    groups = await fifo.try_lock(link, [(departure.number, departure.id) for departure in departures])
-    free = [departure for departure in departures if (departure.number, departure.id) in groups]
+    ordered = [(departure.number, departure.id) for departure in departures if departure.fifo]
+    groups = await fifo.try_lock(link, ordered) if ordered else {}
+    free = [departure for departure in departures if not departure.fifo or (departure.number, departure.id) in groups]
     if free:
         await move(link, free, ready)
-        removed = [group for departure in free if (group := groups[departure.number, departure.id]) is not None]
+        removed = list(groups.values())
         await fifo.refresh(link, removed, removed, ready)
     return free

@@ -137,7 +137,7 @@ async def _expire(engine: AsyncEngine, sql: str, arguments: tuple[Any, ...], rea
         link = await driver(connection)
         # In their order within a group: they may have become visible at the same moment.
         found = sorted(await link.fetch(sql, *arguments), key=lambda row: row["seq"] or 0)
-        expired = [Departure(row["number"], row["id"], "expired") for row in found]
+        expired = [Departure(row["number"], row["id"], row["seq"] is not None, "expired") for row in found]
         if expired:
             await move_free(link, expired, ready)
         return len(expired)

@@ -148,7 +148,9 @@ async def _leave(link: Link, settles: list[Settle], ready: Ready) -> Outcomes:
     held = [(settles[row["ord"] - 1], row["number"]) for row in rows]
     if not held:
         return {}
-    departures = [Departure(number, item.message_id, _reason(item), error=item.error) for item, number in held]
+    departures = [
+        Departure(number, item.message_id, item.fifo, _reason(item), error=item.error) for item, number in held
+    ]
     await move(link, departures, ready)
     gone = [item for item, _ in held]
     await link.fetch(_REMEMBER, *_leases(gone), [int(item.action) for item in gone])

@@ -177,15 +177,15 @@ with asked as materialized (
 select ord, number, name, (select count(*) from held) as held from mine;
 
 -- name: try_lock
--- Hold the groups of these messages as far as nobody else does: first a row for each message with its group, null in a
--- standard queue; then a row without an id for each group that is held.
+-- Hold the groups of these messages as far as nobody else does: first a row for each message with its group, then a row
+-- without an id for each group that is held.
 with mine as materialized (
-    select r.number, r.id, case when m.seq is not null then m.message_group end as name
+    select r.number, r.id, m.message_group as name
     from unnest($1::bigint[], $2::uuid[]) as r (number, id)
     join message as m on m.queue_number = r.number and m.id = r.id
 ), held as materialized (
     select g.queue_number, g.name
-    from (select distinct number, name from mine where name is not null) as wanted
+    from (select distinct number, name from mine) as wanted
     cross join lateral (
         select g.queue_number, g.name
         from fifo_group as g

@@ -85,7 +85,7 @@ with moment as materialized (
     from unheard
     where queue.number = unheard.to_number and not queue.urgencies @> unheard.urgencies
 )
-select ord, to_id from gone;
+select reason, to_id, count(*) as messages from gone group by reason, to_id;
 
 -- name: exhausted
 -- Messages whose last delivery has ended unsettled, over all queues; the recursion hops along the partial index.
@@ -104,12 +104,14 @@ with recursive holder as (
 ), moment as materialized (
     select clock_timestamp() as now
 )
-select queue.number, found.id, found.receive_count < coalesce(queue.max_receives, 2147483647) as spared
+select
+    queue.number, found.id, found.seq is not null as fifo,
+    found.receive_count < coalesce(queue.max_receives, 2147483647) as spared
 from moment
 cross join holder
 join queue on queue.number = holder.queue_number
 cross join lateral (
-    select m.id, m.receive_count
+    select m.id, m.seq, m.receive_count
     from message as m
     where m.queue_number = queue.number and m.exhausted_at <= moment.now
     order by m.exhausted_at

@@ -1,7 +1,7 @@
 -- name: redrive
 -- The next messages of a standard dead-letter queue by id: where each is to go, if it is free. What came there after the
 -- task was made has failed again, and stays. Those that are leased, or in somebody's hands at this moment, are left alone.
-select next.id, '' as name, 0::bigint as seq, free.id is not null as free, coalesce($5, source.number) as to_number
+select next.id, '' as name, null::bigint as seq, free.id is not null as free, coalesce($5, source.number) as to_number
 from (
     select m.id from message as m where m.queue_number = $1 and m.id > $2 order by m.id limit $3
 ) as next
