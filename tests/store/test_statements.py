@@ -86,12 +86,21 @@ def filled_database(postgres: str, template: str) -> Iterator[str]:
     yield from created(postgres, f"template {template}")
 
 
-@pytest.fixture(scope="module", params=["empty", "freshly analysed", "a million rows"])
+@pytest.fixture(scope="module", params=["empty", "few among many dead", "freshly analysed", "a million rows"])
 async def hot_connection(request: pytest.FixtureRequest, filled_database: str) -> AsyncIterator[asyncpg.Connection]:
     """Give a connection like the lanes' own, to a table of some size."""
     sql = await asyncpg.connect(filled_database)
     try:
-        if request.param == "freshly analysed":
+        if request.param == "few among many dead":
+            # As it is after seconds under a transaction that keeps vacuum from its work.
+            await bare_queue(sql, _NUMBER)
+            await _groups(sql, 24, messages_each=1)
+            await sql.execute("analyze")
+            await sql.execute("delete from queue")
+            bloated = {"message": 827, "fifo_group": 146, "fifo_group_pkey": 56, "fifo_group_ready": 139}
+            statement = "update pg_class set relpages = $2, reltuples = 24 where relname = $1"
+            await sql.executemany(statement, list(bloated.items()))
+        elif request.param == "freshly analysed":
             await bare_queue(sql, _NUMBER)
             await messages(sql, _NUMBER, 1000)
             await _groups(sql, 100, messages_each=5)
@@ -132,7 +141,7 @@ async def _groups(sql: asyncpg.Connection, count: int, *, messages_each: int) ->
     )
 
 
-_BY_GROUP = {"message_sequence": "message_group", "fifo_group_pkey": "name"}
+_BY_GROUP = {"message_sequence": "message_group", "fifo_group_pkey": "name", "fifo_group_ready": "ready_at"}
 
 
 @pytest.mark.timeout(300)
@@ -148,10 +157,10 @@ async def test_a_hot_statement_never_reads_a_whole_table(hot_connection: asyncpg
         if node.get("Relation Name") in _SHARED_TABLES and "Index" in node["Node Type"]:
             # An index that has but few rows of each queue is hopped along from one queue to the next.
             first = node["Index Name"] in _PARTIAL and node["Parent Relationship"] == "Outer"
-            assert first or "queue_number" in node["Index Cond"], json.dumps(node, indent=1)
+            assert first or "queue_number" in node.get("Index Cond", ""), json.dumps(node, indent=1)
         if node.get("Index Name") in _BY_GROUP:
             # Names of different collations are compared one by one, over a whole queue.
-            assert _BY_GROUP[node["Index Name"]] in node["Index Cond"], json.dumps(node, indent=1)
+            assert _BY_GROUP[node["Index Name"]] in node.get("Index Cond", ""), json.dumps(node, indent=1)
 
 
 _DIALECT = create_engine("", pooled=False).dialect

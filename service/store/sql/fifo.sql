@@ -60,6 +60,7 @@ with moment as materialized (
         select g.name, g.depth
         from fifo_group as g
         where g.queue_number = ask.number and g.ready_at between ask.mark and moment.upto
+            and g.ready_at > '-infinity'
         order by g.ready_at, g.name
         limit ask.wanted
         for update skip locked
@@ -73,6 +74,7 @@ select
         select g.ready_at
         from fifo_group as g
         where g.queue_number = ask.number and g.ready_at between ask.mark and moment.upto
+            and g.ready_at > '-infinity'
         order by g.ready_at
         limit 1
     ) as lowest,
@@ -96,14 +98,14 @@ with moment as materialized (
 ), run as materialized (
     select
         ask.ord, ask.receiver, ask.number, ask.timeout, ask.max_receives, ask.bytes,
-        first.id, first.seq, first.visible_at, first.lapsed,
+        first.place, first.seq, first.visible_at, first.lapsed,
         bool_and(first.visible_at <= moment.now and first.receive_count < ask.max_receives)
             over (partition by ask.ord order by first.seq) as free,
         sum(first.size) over (partition by ask.receiver order by ask.ord, first.seq) - first.size as before
     from moment
     cross join ask
     cross join lateral (
-        select m.id, m.seq, m.size, m.visible_at, m.receive_count, m.lease is not null as lapsed
+        select m.ctid as place, m.seq, m.size, m.visible_at, m.receive_count, m.lease is not null as lapsed
         from message as m
         where m.queue_number = ask.number and m.message_group = ask.name and m.seq is not null
             and coalesce(m.expires_at, m.first_visible_at + ask.retention, 'infinity') > moment.now
@@ -120,7 +122,8 @@ with moment as materialized (
         exhausted_at = case when m.receive_count + 1 >= place.max_receives then moment.now + place.timeout end,
         first_received_at = coalesce(m.first_received_at, moment.now)
     from moment, place
-    where m.queue_number = place.number and m.id = place.id
+    -- Whoever changes a message of a group holds the group: the place is still the one that was read.
+    where m.ctid = place.place
     returning place.receiver, place.ord, place.lapsed, m.*
 ), passed as (
     -- Where nothing was taken, what has expired or has no delivery left goes within a second.
@@ -130,8 +133,12 @@ with moment as materialized (
             when exists (select from run where run.ord = ask.ord and run.free) then moment.now
             else moment.now + interval '1 second'
         end
-    from moment, ask
-    where g.queue_number = ask.number and g.name = ask.name
+    from moment
+    cross join ask
+    cross join lateral (
+        select h.ctid as place from fifo_group as h where h.queue_number = ask.number and h.name = ask.name limit 1
+    ) as held
+    where g.ctid = held.place
 )
 select
     receiver, ord, seq, lapsed, id, visible_at as lease_expires_at, first_received_at, receive_count, size, urgency, is_json,
@@ -146,7 +153,7 @@ cross join lateral (
     select g.ready_at
     from fifo_group as g
     where g.queue_number = a.number
-        and g.ready_at > $2::timestamptz and g.ready_at <= $2::timestamptz + $3::interval
+        and g.ready_at > $2::timestamptz and g.ready_at <= $2::timestamptz + $3::interval and g.ready_at > '-infinity'
     order by g.ready_at
     limit 1
 ) as soon;
@@ -161,7 +168,9 @@ with asked as materialized (
 ), mine as materialized (
     select asked.ord, asked.number, m.message_group as name
     from asked
-    join message as m on m.queue_number = asked.number and m.id = asked.id
+    cross join lateral (
+        select m.message_group from message as m where m.queue_number = asked.number and m.id = asked.id limit 1
+    ) as m
 ), wanted as materialized (
     select distinct number, name from mine order by number, name
 ), held as materialized (
@@ -182,7 +191,9 @@ select ord, number, name, (select count(*) from held) as held from mine;
 with mine as materialized (
     select r.number, r.id, m.message_group as name
     from unnest($1::bigint[], $2::uuid[]) as r (number, id)
-    join message as m on m.queue_number = r.number and m.id = r.id
+    cross join lateral (
+        select m.message_group from message as m where m.queue_number = r.number and m.id = r.id limit 1
+    ) as m
 ), held as materialized (
     select g.queue_number, g.name
     from (select distinct number, name from mine) as wanted
@@ -204,10 +215,13 @@ select queue_number, null, name from held;
 with moment as materialized (
     select clock_timestamp() as now
 ), touched as materialized (
-    select g.queue_number, g.name, g.depth - r.removed as depth, queue.id as queue_id, state.ready_at
+    select g.place, g.queue_number, g.name, g.depth - r.removed as depth, queue.id as queue_id, state.ready_at
     from moment
     cross join unnest($1::bigint[], $2::text[], $3::bigint[]) as r (number, name, removed)
-    join fifo_group as g on g.queue_number = r.number and g.name = r.name
+    -- One by one, by number and name: where the planner believes in few groups it would read all of a queue's, dead ones too.
+    cross join lateral (
+        select g.*, g.ctid as place from fifo_group as g where g.queue_number = r.number and g.name = r.name limit 1
+    ) as g
     join queue on queue.number = r.number
     cross join lateral (
         select greatest(
@@ -230,12 +244,12 @@ with moment as materialized (
 ), emptied as (
     delete from fifo_group as g
     using touched
-    where g.queue_number = touched.queue_number and g.name = touched.name and touched.depth <= 0
+    where g.ctid = touched.place and touched.depth <= 0
 ), settled as (
     update fifo_group as g
     set depth = touched.depth, ready_at = touched.ready_at
     from touched
-    where g.queue_number = touched.queue_number and g.name = touched.name and touched.depth > 0
+    where g.ctid = touched.place and touched.depth > 0
 )
 select queue_id, min(ready_at) as ready_at from touched where depth > 0 group by queue_id;
 

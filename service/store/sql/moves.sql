@@ -122,10 +122,17 @@ limit $1;
 
 -- name: spare
 -- The queue's rules have changed: these may be delivered again.
+with spared as materialized (
+    select held.ctid as place
+    from unnest($1::bigint[], $2::uuid[]) as r (number, id)
+    cross join lateral (
+        select m.ctid from message as m where m.queue_number = r.number and m.id = r.id for update
+    ) as held
+)
 update message as m
 set exhausted_at = null
-from unnest($1::bigint[], $2::uuid[]) as r (number, id)
-where m.queue_number = r.number and m.id = r.id;
+from spared
+where m.ctid = spared.place;
 
 -- name: mark
 -- The rules of some queue have changed: of its next messages by id, note those that have no delivery left and do not know
@@ -147,11 +154,18 @@ with mine as materialized (
         order by m.id
         limit $1
     ) as found
+), due as materialized (
+    select held.ctid as place
+    from part
+    cross join lateral (
+        select m.ctid from message as m where m.queue_number = part.number and m.id = part.id for update
+    ) as held
+    where part.due
 ), marked as (
     update message as m
     set exhausted_at = m.visible_at
-    from part
-    where part.due and m.queue_number = part.number and m.id = part.id
+    from due
+    where m.ctid = due.place
 ), advanced as (
     update queue
     set unmarked_after = coalesce(

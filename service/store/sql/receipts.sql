@@ -120,4 +120,5 @@ left join lateral (
     select m.id
     from message as m
     where m.queue_number = a.number and m.id = a.id and m.lease <> a.lease
+    limit 1
 ) as again on true;

@@ -9,9 +9,14 @@ with leased as materialized (
     from unnest($1::bigint[], $2::uuid[]) as r (queue_id, id)
     join queue on queue.id = r.queue_id
 ), wanted as materialized (
-    select m.queue_number as number, m.message_group as name
+    select leased.number, held.name
     from leased
-    join message as m on m.queue_number = leased.number and m.id = leased.id
+    cross join lateral (
+        select m.message_group as name
+        from message as m
+        where m.queue_number = leased.number and m.id = leased.id
+        limit 1
+    ) as held
     union
     select s.number, s.name from unnest($3::bigint[], $4::text[]) as s (number, name)
 ), sorted as materialized (
