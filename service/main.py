@@ -9,6 +9,11 @@ from service.api.docs import rendered
 from service.api.express import Express
 from service.api.performer import Performer, add_operations
 from service.auth.keyring import Keyring
+from service.egress.addresses import Guard, read_allowed
+from service.egress.gate import Gate
+from service.egress.resolver import SystemLookUp
+from service.push.dispatcher import Dispatcher
+from service.push.sender import Sender
 from service.settings import Deployment, Settings
 from service.store.store import Store
 from service.store.tallies import Tallies
@@ -24,8 +29,11 @@ class App:
         self._keyring = Keyring(self._store, deployment.root_key)
         tallies = Tallies(self._store.engine)
         self._upkeep = Upkeep(chores(self._store, self._keyring, tallies))
+        settings = deployment.settings
+        gate = Gate(Guard(read_allowed(settings.push_allow), http=settings.push_http), SystemLookUp())
+        self._dispatcher = Dispatcher(self._store, Sender(gate))
         performer = Performer(self._store, self._keyring)
-        self._api = build_api(self._store, self._keyring, tallies, deployment)
+        self._api = build_api(self._store, self._keyring, tallies, gate, deployment)
         add_operations(self._api, performer)
         self._front = Express(self._api, performer) if deployment.settings.express else self._api
 
@@ -48,9 +56,11 @@ class App:
         await receive()
         await self._store.open()
         self._upkeep.open()
+        self._dispatcher.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.drain()
+        await self._dispatcher.close()
         await self._upkeep.close()
         await self._store.close()
         await send({"type": "lifespan.shutdown.complete"})

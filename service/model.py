@@ -285,3 +285,85 @@ class Receipt:
     message_id: UUID
     lease: int
     fifo: bool = False
+
+
+class WebhookMode(StrEnum):
+    """In which form a webhook gets its messages."""
+
+    RAW = "raw"
+    ENVELOPE = "envelope"
+    CLOUDEVENTS = "cloudevents"
+
+
+class OnExhausted(StrEnum):
+    """What becomes of a message whose last attempt has failed."""
+
+    DEAD_LETTER = "dead_letter"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How long to wait before each further attempt, and by which share of that it may be more or less."""
+
+    delays: tuple[timedelta, ...] = tuple(
+        timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800)
+    )
+    jitter: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    """What an owner sets of a webhook. `rate_limit`: requests a second."""
+
+    url: str
+    mode: WebhookMode = WebhookMode.RAW
+    headers: tuple[tuple[str, str], ...] = ()
+    timeout: timedelta = timedelta(seconds=15)
+    max_concurrency: int = 10
+    rate_limit: float | None = None
+    retry: Retry = Retry()
+    on_exhausted: OnExhausted = OnExhausted.DEAD_LETTER
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What a webhook's requests are signed with, `whsec_` and base64; until a time, when another took its place."""
+
+    text: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook of a queue, as it stands in the database. `paused_until` may have passed."""
+
+    id: int
+    queue_id: int
+    name: str
+    config: WebhookConfig
+    secrets: tuple[Secret, ...]
+    created_at: datetime
+    updated_at: datetime
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request to a webhook that has ended. `number` counts a message's attempts from 1."""
+
+    id: UUID
+    message_id: UUID
+    number: int
+    started_at: datetime
+    duration: timedelta
+    status: int | None
+    error: str | None
+    excerpt: bytes
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether the receiver took the message."""
+        return self.error is None and self.status is not None and 200 <= self.status < 300

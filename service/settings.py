@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.egress.addresses import read_allowed
+
 MIB = 1024 * 1024
 
 
@@ -56,10 +58,25 @@ class Settings(BaseSettings):
         ge=1,
         description="Waiting receives that one process parks; one more is answered at once with what is there.",
     )
+    push_allow: str = Field(
+        "",
+        description=(
+            "Networks that webhooks may be in though they are not public, with commas between: `10.0.0.0/8`, "
+            "`10.1.2.3/32:8443`, `[fd00::/8]:8443`."
+        ),
+    )
+    push_http: bool = Field(default=False, description="Let webhooks at public addresses be reached by http too.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     log_format: str = Field(
         "auto", description="json, text, or auto: text on a terminal.", pattern="^(json|text|auto)$"
     )
+
+    @field_validator("push_allow", mode="after")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        """Refuse what is no list of networks."""
+        read_allowed(text)
+        return text
 
     @field_validator("root_key", "secret_key", mode="after")
     @classmethod

@@ -31,6 +31,15 @@ MESSAGES_DEAD_LETTERED = Counter(
 )
 LEASES_EXPIRED = Counter("restante_lease_expired", "Leases that ended without a delete, release or reject.")
 
+PUSH_ATTEMPTS = Counter(
+    "restante_push_attempts",
+    "Requests to webhooks that have ended: class of status, or name of the error.",
+    ["outcome"],
+)
+PUSH_SECONDS = Histogram(
+    "restante_push_duration_seconds", "From the look-up of a webhook's host to the end of its answer.", buckets=_SECONDS
+)
+
 PARKED_RECEIVES = Gauge("restante_parked_receives", "Receives that wait for a message.", multiprocess_mode="livesum")
 LISTENER_UP = Gauge(
     "restante_listener_up",

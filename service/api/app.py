@@ -10,12 +10,13 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from service import __version__
-from service.api import browse, docs, health, keys, limits, projects, queues, stored_messages, tasks
+from service.api import browse, docs, health, keys, limits, projects, queues, stored_messages, tasks, webhooks
 from service.api.cursors import Cursors
 from service.api.edge import Edge, send_problem
 from service.api.problems import problem_of
 from service.api.validation import invalid_request
 from service.auth.keyring import Keyring
+from service.egress.gate import Gate
 from service.errors import MalformedRequest, MethodNotAllowed, Problem
 from service.settings import Deployment
 from service.store.store import Store
@@ -32,7 +33,7 @@ class UnknownPath(Problem):
     title = "Not found"
 
 
-def build_api(store: Store, keyring: Keyring, tallies: Tallies, deployment: Deployment) -> FastAPI:
+def build_api(store: Store, keyring: Keyring, tallies: Tallies, gate: Gate, deployment: Deployment) -> FastAPI:
     """Return the application. It opens nothing; `store` is opened and closed by whoever made it."""
     app = FastAPI(
         title="Restante",
@@ -52,9 +53,10 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, deployment: Depl
     app.state.keyring = keyring
     app.state.tallies = tallies
     app.state.cursors = Cursors(deployment.secret_key)
+    app.state.gate = gate
     app.state.draining = False
     app.add_middleware(Edge)
-    for noun in (queues, browse, stored_messages, tasks, projects, keys, limits, health, docs):
+    for noun in (queues, browse, stored_messages, tasks, webhooks, projects, keys, limits, health, docs):
         app.include_router(noun.router)
     return app
 

@@ -20,6 +20,7 @@ TAGS = [
     {"name": "messages", "description": "Sending to a queue and receiving from it."},
     {"name": "receipts", "description": "Settling what was received."},
     {"name": "browse", "description": "Looking at messages without taking them."},
+    {"name": "webhooks", "description": "Having a queue's messages posted to a URL."},
     {"name": "tasks", "description": "Work on many messages that goes on after its request was answered."},
     {"name": "transactions", "description": "Settling and sending in one step."},
     {"name": "projects", "description": "Tenants. For the root key alone."},

@@ -272,6 +272,7 @@ class Claims:
             [look.budget for look in looks],
             [look.asks[0].timeout for look in looks],
             lease,
+            [None] * len(looks),
         )
         self._clock.observe(rows[0]["upto"])
         taken: dict[int, list[asyncpg.Record]] = defaultdict(list)
@@ -382,7 +383,9 @@ def _fifo_look(look: _Look, mark: datetime) -> fifo.Look:
     most = max(1, look.budget // look.queue.config.max_message_bytes) if look.wanted else 0
     asks = look.asks[:most]
     share = max(1, min(MAX_ANSWER_BYTES, look.budget // max(len(asks), 1)))
-    return fifo.Look(look.queue, mark, [fifo.Receiver(ask.wanted, share, ask.timeout, []) for ask in asks])
+    return fifo.Look(
+        look.queue.number, look.queue.version, mark, [fifo.Receiver(ask.wanted, share, ask.timeout, []) for ask in asks]
+    )
 
 
 def _count(rows: list[asyncpg.Record]) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
-from service.model import MAX_RECEIVE, Queue
+from service.model import MAX_RECEIVE
 from service.store.connections import Fetches
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
@@ -32,12 +32,16 @@ _REFRESH = STATEMENTS["fifo.refresh"]
 
 
 class Receiver(Struct, eq=False):
-    """One of those who ask a queue: how many messages it takes, of how many bytes; `rows` are what it got, in order."""
+    """One of those who ask a queue: how many messages it takes, of how many bytes; `rows` are what it got, in order.
+
+    `webhook`: the one that asks, if it is one.
+    """
 
     wanted: int
     bytes: int
     timeout: timedelta
     rows: list[asyncpg.Record] = []
+    webhook: int | None = None
 
 
 class Look(Struct):
@@ -46,7 +50,8 @@ class Look(Struct):
     `seen` is what the look saw, as in `messages.claim`; `groups` were ready, of which `left` were not taken.
     """
 
-    queue: Queue
+    number: int
+    version: int
     mark: datetime
     receivers: list[Receiver]
     seen: asyncpg.Record | None = None
@@ -63,8 +68,8 @@ async def claim(link: Fetches, looks: Sequence[Look], lease: int) -> None:
     """Lease the first messages of ready groups, each group to one receiver. Runs in the caller's transaction."""
     rows = await link.fetch(
         _READY,
-        [look.queue.number for look in looks],
-        [look.queue.version for look in looks],
+        [look.number for look in looks],
+        [look.version for look in looks],
         [look.mark for look in looks],
         [look.limit for look in looks],
     )
@@ -94,7 +99,7 @@ def _taking(look: Look, receiver: Receiver, place: int, groups: deque[tuple[str,
     while room > 0 and groups:
         name, depth = groups.popleft()
         wanted = min(room, depth)
-        yield place, look.queue.number, name, wanted, receiver.bytes, receiver.timeout
+        yield place, look.number, name, wanted, receiver.bytes, receiver.timeout, receiver.webhook
         room -= wanted
 
 

@@ -34,6 +34,7 @@ class Settle(Struct, eq=False):
 
     `until` is the delay of a release or the new visibility timeout of an extend. `counted` false gives the attempt
     back. `remember` false: nobody has the receipt, so nobody can repeat the call. `fifo`: of a fifo queue.
+    `pushed`: by a webhook.
     """
 
     queue_id: int
@@ -45,6 +46,7 @@ class Settle(Struct, eq=False):
     counted: bool = True
     remember: bool = True
     fifo: bool = False
+    pushed: bool = False
 
     @property
     def target(self) -> bytes:
@@ -159,7 +161,9 @@ async def _leave(link: Link, settles: list[Settle], ready: Ready) -> Outcomes:
 
 
 def _reason(item: Settle) -> str:
-    return "rejected" if item.action is Action.REJECT else "max_receives"
+    if item.action is Action.RELEASE:
+        return "max_receives"
+    return "push_failed" if item.pushed else "rejected"
 
 
 async def _attempt(link: Link, settles: list[Settle]) -> Outcomes:

@@ -1,5 +1,6 @@
 """What one process holds of the database: connections, lanes, lines, what it remembers of queues."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -23,6 +24,7 @@ from service.store.rates import Rates
 from service.store.ready import Ready
 from service.store.receipts import ReceiptSeal
 from service.store.rooms import Rooms
+from service.store.sealing import Sealing
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
 from service.store.shares import Shares
@@ -33,7 +35,10 @@ from service.store.wakeups import Wakeups
 from service.telemetry import PARKED_RECEIVES
 
 _TRANSACTS = ("transact-1", "transact-2", "transact-3")
-_LINKS = ("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify", "limits", *_TRANSACTS)
+_LINKS = (
+    *("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify", "limits", "push"),
+    *_TRANSACTS,
+)
 
 
 class Store:
@@ -52,6 +57,10 @@ class Store:
         self.identifiers = Identifiers(self.clock)
         self.receipts = ReceiptSeal(deployment.secret_key)
         self._links = {name: Link(direct, f"restante-{name}") for name in _LINKS}
+        self.sealing = Sealing(deployment.secret_key)
+        self.push_link = self._links["push"]
+        # Set when there may be something to push.
+        self.pushes = asyncio.Event()
         self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
         self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", Rooms().store)
         self._once: Lane[Unique, list[Sent]] = Lane(
@@ -80,7 +89,7 @@ class Store:
         self.wakeups = Wakeups(
             self._links["notify"],
             direct,
-            ready=self.claims.wake,
+            ready=self._heard_of,
             changed=self._queue_changed,
             missed=self.claims.sweep,
             each_second=self.report,
@@ -138,6 +147,7 @@ class Store:
         return sents
 
     def _announce_sent(self, queue_id: int, visible_at: datetime) -> None:
+        self.pushes.set()
         if self.claims.has_line(queue_id):
             self._wake(queue_id, visible_at)
         self.wakeups.ready(queue_id)
@@ -197,7 +207,12 @@ class Store:
         self._wake(queue_id, visible_at)
         self.wakeups.ready(queue_id)
 
+    def _heard_of(self, queue_id: int) -> None:
+        self.pushes.set()
+        self.claims.wake(queue_id)
+
     def _wake(self, queue_id: int, visible_at: datetime) -> None:
+        self.pushes.set()
         if self.clock.seconds_until(visible_at) > 0.001:
             self.claims.expect(queue_id, visible_at)
         else:

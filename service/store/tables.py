@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Integer,
@@ -109,6 +110,8 @@ message = Table(
     Column("exhausted_at", _TIME),
     Column("dead_letter", JSONB),
     Column("moved", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("pushed_by", BigInteger),
 )
 
 fifo_group = Table(
@@ -163,4 +166,45 @@ deduplication = Table(
     Column("visible_at", _TIME, nullable=False),
     Column("members", Integer, nullable=False),
     Column("expires_at", _TIME, nullable=False),
+)
+
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("queue_id", BigInteger, ForeignKey("queue.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("id", BigInteger, nullable=False, unique=True),
+    Column("url", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("timeout", Interval, nullable=False),
+    Column("max_concurrency", Integer, nullable=False),
+    Column("rate_limit", Double),
+    Column("retry_delays", ARRAY(Interval), nullable=False),
+    Column("retry_jitter", Double, nullable=False),
+    Column("on_exhausted", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("openings", Integer, nullable=False),
+    Column("last_success_at", _TIME),
+    Column("paused_until", _TIME),
+    Column("pause_reason", Text),
+    Column("served_at", _TIME, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("queue_id", BigInteger, nullable=False),
+    Column("webhook_id", BigInteger, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("started_at", _TIME, nullable=False),
+    Column("duration", Interval, nullable=False),
+    Column("status", Integer),
+    Column("error", Text),
+    Column("excerpt", LargeBinary, nullable=False),
 )

@@ -6,6 +6,7 @@ from functools import partial
 from service.auth.keyring import Keyring
 from service.store.store import Store
 from service.store.tallies import Tallies
+from service.upkeep.attempts import round_of_attempts
 from service.upkeep.dead_letters import round_of_dead_letters
 from service.upkeep.deduplication import round_of_deduplication
 from service.upkeep.keys import round_of_keys
@@ -25,6 +26,7 @@ def chores(store: Store, keyring: Keyring, tallies: Tallies) -> Mapping[str, Cho
         "retention": Retention(store).round,
         "retired": partial(round_of_retired, store),
         "settlements": partial(round_of_settlements, store),
+        "attempts": partial(round_of_attempts, store),
         "deduplication": partial(round_of_deduplication, store),
         "keys": partial(round_of_keys, store, keyring),
         "tasks": Tasks(store).round,

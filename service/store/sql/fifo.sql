@@ -92,12 +92,13 @@ with moment as materialized (
     select clock_timestamp() as now
 ), ask as materialized (
     select a.*, queue.retention, coalesce(queue.max_receives, 2147483647) as max_receives
-    from unnest($1::integer[], $2::bigint[], $3::text[], $4::integer[], $5::bigint[], $6::interval[]) with ordinality
-        as a (receiver, number, name, wanted, bytes, timeout, ord)
+    from unnest(
+        $1::integer[], $2::bigint[], $3::text[], $4::integer[], $5::bigint[], $6::interval[], $7::bigint[]
+    ) with ordinality as a (receiver, number, name, wanted, bytes, timeout, webhook, ord)
     join queue on queue.number = a.number
 ), run as materialized (
     select
-        ask.ord, ask.receiver, ask.number, ask.timeout, ask.max_receives, ask.bytes,
+        ask.ord, ask.receiver, ask.number, ask.timeout, ask.webhook, ask.max_receives, ask.bytes,
         first.place, first.seq, first.visible_at, first.lapsed,
         bool_and(first.visible_at <= moment.now and first.receive_count < ask.max_receives)
             over (partition by ask.ord order by first.seq) as free,
@@ -117,9 +118,14 @@ with moment as materialized (
 ), taken as (
     update message as m
     set visible_at = moment.now + place.timeout,
-        receive_count = m.receive_count + 1,
-        lease = $7,
-        exhausted_at = case when m.receive_count + 1 >= place.max_receives then moment.now + place.timeout end,
+        -- As in messages.claim: a webhook's deliveries are counted apart.
+        receive_count = m.receive_count + (place.webhook is null)::integer,
+        attempts = m.attempts + (place.webhook is not null)::integer,
+        pushed_by = place.webhook,
+        lease = $8,
+        exhausted_at = case
+            when place.webhook is null and m.receive_count + 1 >= place.max_receives then moment.now + place.timeout
+        end,
         first_received_at = coalesce(m.first_received_at, moment.now)
     from moment, place
     -- Whoever changes a message of a group holds the group: the place is still the one that was read.
@@ -142,7 +148,8 @@ with moment as materialized (
 )
 select
     receiver, ord, seq, lapsed, id, visible_at as lease_expires_at, first_received_at, receive_count, size, urgency, is_json,
-    content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text as dead_letter
+    content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text as dead_letter,
+    attempts
 from taken;
 
 -- name: due

@@ -46,14 +46,14 @@ with moment as materialized (
     select clock_timestamp() as upto, pg_current_xact_id() as xid, clock_timestamp() as now
 ), ask as materialized (
     select
-        a.ord, a.number, a.mark, a.wanted, a.bytes, a.timeout, queue.number is not null as current,
+        a.ord, a.number, a.mark, a.wanted, a.bytes, a.timeout, a.webhook, queue.number is not null as current,
         queue.retention, queue.urgencies, coalesce(queue.max_receives, 2147483647) as max_receives
     from unnest(
-        $1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::bigint[], $6::interval[]
-    ) with ordinality as a (number, version, mark, wanted, bytes, timeout, ord)
+        $1::bigint[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::bigint[], $6::interval[], $8::bigint[]
+    ) with ordinality as a (number, version, mark, wanted, bytes, timeout, webhook, ord)
     left join queue on queue.number = a.number and queue.version = a.version
 ), place as materialized (
-    select ask.ord, ask.timeout, ask.max_receives, cut.ctid, cut.visible_at, cut.lapsed
+    select ask.ord, ask.timeout, ask.max_receives, ask.webhook, cut.ctid, cut.visible_at, cut.lapsed
     from moment
     cross join ask
     cross join lateral (
@@ -85,9 +85,14 @@ with moment as materialized (
 ), taken as (
     update message as m
     set visible_at = moment.now + place.timeout,
-        receive_count = m.receive_count + 1,
+        -- A webhook's deliveries are counted apart.
+        receive_count = m.receive_count + (place.webhook is null)::integer,
+        attempts = m.attempts + (place.webhook is not null)::integer,
+        pushed_by = place.webhook,
         lease = $7,
-        exhausted_at = case when m.receive_count + 1 >= place.max_receives then moment.now + place.timeout end,
+        exhausted_at = case
+            when place.webhook is null and m.receive_count + 1 >= place.max_receives then moment.now + place.timeout
+        end,
         first_received_at = coalesce(m.first_received_at, moment.now)
     from moment, place
     where m.ctid = place.ctid
@@ -112,14 +117,15 @@ select
     null::uuid as id, null::timestamptz as lease_expires_at, null::timestamptz as first_received_at,
     null::integer as receive_count, null::integer as size, null::smallint as urgency, null::boolean as is_json,
     null::text as content_type, null::bytea as headers, null::text as message_group, null::text as last_error,
-    null::text as traceparent, null::text as tracestate, null::bytea as body, null::text as dead_letter
+    null::text as traceparent, null::text as tracestate, null::bytea as body, null::text as dead_letter,
+    null::integer as attempts
 from moment
 cross join ask
 union all
 select
     ord, null, lapsed, position, null, null, null, null,
     id, visible_at, first_received_at, receive_count, size, urgency, is_json,
-    content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text
+    content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text, attempts
 from taken;
 
 -- name: release_delay

@@ -67,7 +67,8 @@ with target as materialized (
         -- By a rule that is stricter than when it was received, it may have none left even so.
         exhausted_at = case when m.receive_count > target.max_receives then clock_timestamp() + target.delay end,
         last_error = coalesce(target.error, m.last_error),
-        receive_count = m.receive_count - case when target.counted then 0 else 1 end,
+        receive_count = m.receive_count - (not target.counted and m.pushed_by is null)::integer,
+        attempts = m.attempts - (not target.counted and m.pushed_by is not null)::integer,
         first_received_at = case when target.counted or m.receive_count > 1 then m.first_received_at end
     from target
     where m.ctid = target.ctid

@@ -1,0 +1,453 @@
+"""Webhooks of a queue over HTTP."""
+
+import base64
+import binascii
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from service import model
+from service.api.callers import Browser, Manager
+from service.api.documented import problems
+from service.api.fields import Document, Fields, Seconds, Time
+from service.api.json_requests import JsonRoute
+from service.api.lists import ListQuery, Page, page
+from service.api.queues import QueueName
+from service.api.state import CursorsOf, GateOf, StoreOf
+from service.auth.scopes import require_queue
+from service.domain import webhooks
+from service.domain.webhooks import WebhookKey
+from service.egress.addresses import RefusedError
+from service.egress.gate import Gate
+from service.egress.urls import UrlError
+from service.errors import invalid
+from service.model import NAME_PATTERN, OnExhausted, Retry, WebhookConfig, WebhookMode
+from service.store.store import Store
+
+router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
+
+WebhookName = Annotated[str, Path(pattern=NAME_PATTERN, description="The webhook's name.")]
+
+_NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
+_NO_WEBHOOK = {404: "There is no such queue, or it has no such webhook: queue_not_found, webhook_not_found."}
+_DEFAULTS = WebhookConfig("")
+
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
+_is_value = re.compile(r"[\t\x20-\x7e]{0,4096}\Z").match
+# Of a connection or a body, which are the service's business; and what makes a cloud's metadata service answer.
+_RESERVED = frozenset(
+    {
+        *("accept-encoding", "connection", "content-length", "content-type", "expect", "host", "keep-alive", "te"),
+        *("trailer", "transfer-encoding", "upgrade", "traceparent", "tracestate", "user-agent"),
+        *("metadata", "metadata-flavor", "x-google-metadata-request"),
+        *("x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds"),
+    }
+)
+_RESERVED_PREFIXES = ("webhook-", "proxy-", "restante-")
+_MAX_HEADERS = 50
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    """Refuse headers that are ours to set, that open the metadata of clouds, or that are none."""
+    if len(headers) > _MAX_HEADERS:
+        raise PydanticCustomError("out_of_range", f"must be at most {_MAX_HEADERS}")
+    for name, value in headers.items():
+        if not _is_token(name) or not _is_value(value):
+            raise PydanticCustomError("wrong_form", "must have names and values as HTTP has them, in visible ASCII")
+        if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
+            raise PydanticCustomError("reserved_name", f"must not set {name}: it is set by the service, or by nobody")
+    if len({name.lower() for name in headers}) < len(headers):
+        raise PydanticCustomError("wrong_form", "must not give a header twice")
+    return headers
+
+
+def _secret(secret: str) -> str:
+    """Refuse what Standard Webhooks does not allow."""
+    try:
+        octets = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except (ValueError, binascii.Error):
+        octets = b""
+    if not secret.startswith("whsec_") or not 24 <= len(octets) <= 64:
+        raise PydanticCustomError("wrong_form", "must be whsec_ and the base64 of 24 to 64 bytes")
+    return secret
+
+
+Url = Annotated[str, Field(min_length=1, max_length=2048, description="Where messages are posted to.")]
+Mode = Annotated[WebhookMode, Field(description="The form of a request's body.", strict=False)]
+Headers = Annotated[
+    dict[str, str], AfterValidator(_headers), Field(description="Added to each request. Values are never shown again.")
+]
+Timeout = Annotated[timedelta, Seconds(1, 120), Field(description="For a whole request, from look-up to last byte.")]
+MaxConcurrency = Annotated[int, Field(ge=1, le=1000, description="Requests in flight, over all service processes.")]
+RateLimit = Annotated[float, Field(gt=0, le=1_000_000, description="Requests a second, over all service processes.")]
+Exhausted = Annotated[OnExhausted, Field(description="What becomes of a message after its last attempt.", strict=False)]
+Enabled = Annotated[bool, Field(description="While false, nothing is posted and messages are kept.")]
+SecretText = Annotated[
+    str,
+    AfterValidator(_secret),
+    Field(description="What requests are signed with: `whsec_` and the base64 of 24 to 64 bytes."),
+]
+Delays = Annotated[
+    list[Annotated[timedelta, Seconds(0, 31_536_000)]],
+    Field(max_length=1000, description="Seconds before each further attempt."),
+]
+Jitter = Annotated[float, Field(ge=0, le=1, description="By which share a delay may be longer or shorter.")]
+
+
+class RetryFields(Fields):
+    """When a message is tried again."""
+
+    delays: Delays = Field(default_factory=lambda: list(Retry().delays))
+    jitter: Jitter = Retry().jitter
+
+    def retry(self) -> Retry:
+        """Return it as the model has it."""
+        return Retry(tuple(self.delays), self.jitter)
+
+
+class WebhookFields(Fields):
+    """A webhook's whole configuration. What is left out takes its default; only the secret stays what it is."""
+
+    url: Url
+    mode: Mode = _DEFAULTS.mode
+    headers: Headers = Field(default_factory=dict)
+    timeout: Timeout = _DEFAULTS.timeout
+    max_concurrency: MaxConcurrency = _DEFAULTS.max_concurrency
+    rate_limit: RateLimit | None = None
+    retry: RetryFields = RetryFields()
+    on_exhausted: Exhausted = _DEFAULTS.on_exhausted
+    enabled: Enabled = True
+    secret: SecretText | None = None
+
+
+class WebhookChanges(Fields):
+    """The fields of a webhook's configuration to replace; null sets the default, but for `url` and `secret`."""
+
+    url: Url | None = None
+    mode: Mode | None = None
+    headers: Headers | None = None
+    timeout: Timeout | None = None
+    max_concurrency: MaxConcurrency | None = None
+    rate_limit: RateLimit | None = None
+    retry: RetryFields | None = None
+    on_exhausted: Exhausted | None = None
+    enabled: Enabled | None = None
+    secret: SecretText | None = None
+
+
+class RetryDocument(Document):
+    """When a message is tried again."""
+
+    delays: list[Annotated[timedelta, Seconds(0, 31_536_000)]]
+    jitter: float
+
+
+class Webhook(Document):
+    """A webhook. `secret` is there once, in the answer that made it."""
+
+    name: str
+    url: str
+    mode: WebhookMode
+    headers: Annotated[dict[str, None], Field(description="The names of the headers; their values are not shown.")]
+    timeout: Timeout
+    max_concurrency: int
+    rate_limit: float | None
+    retry: RetryDocument
+    on_exhausted: OnExhausted
+    enabled: bool
+    state: Annotated[str, Field(description="`active`, `paused`, `circuit_open` or `disabled`.")]
+    state_reason: Annotated[str | None, Field(description="Why it is not active.")]
+    until: Annotated[Time | None, Field(description="When a pause ends.")]
+    success_rate: Annotated[
+        float | None, Field(description="Of the last thousand attempts, those that succeeded: 0 to 1.")
+    ]
+    latency: Annotated[float | None, Field(description="Seconds that one of these took, as the median.")]
+    created_at: Time
+    updated_at: Time
+
+
+class NewWebhook(Webhook):
+    """A webhook that was just made, with its secret."""
+
+    secret: str
+
+
+class WebhookPage(Page[Webhook]):
+    """Some of a queue's webhooks."""
+
+
+class Rotation(Fields):
+    """How a secret is changed."""
+
+    overlap: Annotated[
+        timedelta, Seconds(0, 604_800), Field(description="How long requests are also signed with the older secrets.")
+    ] = timedelta(days=1)
+
+
+class Rotated(Document):
+    """A new secret, shown this once."""
+
+    secret: str
+
+
+class Attempt(Document):
+    """One request to a webhook that has ended."""
+
+    id: str
+    message_id: str
+    number: Annotated[int, Field(description="Counts the message's attempts, over all webhooks of its queue, from 1.")]
+    started_at: Time
+    duration: Annotated[float, Field(description="Seconds.")]
+    outcome: Literal["succeeded", "failed"]
+    status: Annotated[int | None, Field(description="What was answered; null when nothing was.")]
+    error: Annotated[
+        str | None,
+        Field(description="`timeout`, `dns_error`, `tls_error`, `connection_error`, `protocol_error`, or null."),
+    ]
+    response_excerpt: Annotated[str, Field(description="The first 1,024 bytes of the answer, as text.")]
+
+
+class AttemptPage(Page[Attempt]):
+    """Some of a webhook's attempts."""
+
+
+class AttemptQuery(ListQuery):
+    """Which attempts to list."""
+
+    outcome: Annotated[Literal["succeeded", "failed"] | None, Field(description="Only those that ended so.")] = None
+
+
+_NO_CHANGES = WebhookChanges()
+_ROTATION = Rotation()
+
+
+def _config(fields: WebhookFields) -> WebhookConfig:
+    given = {name: getattr(fields, name) for name in WebhookFields.model_fields if name not in {"secret", "retry"}}
+    given["headers"] = tuple(fields.headers.items())
+    return WebhookConfig(**given, retry=fields.retry.retry())
+
+
+def _changed(changes: WebhookChanges) -> dict[str, Any]:
+    """Return the fields to replace, as the model has them."""
+    wanted = {name: getattr(changes, name) for name in changes.model_fields_set - {"secret"}}
+    if wanted.get("headers") is not None:
+        wanted["headers"] = tuple(wanted["headers"].items())
+    if wanted.get("retry") is not None:
+        wanted["retry"] = wanted["retry"].retry()
+    if "url" in wanted and wanted["url"] is None:
+        del wanted["url"]
+    return {name: getattr(_DEFAULTS, name) if value is None else value for name, value in wanted.items()}
+
+
+async def _check_url(gate: Gate, url: str) -> None:
+    try:
+        await gate.check(url)
+    except UrlError as error:
+        raise invalid("/url", "wrong_form", str(error)) from None
+    except RefusedError as error:
+        raise invalid("/url", "address_refused", str(error)) from None
+
+
+async def _document(found: model.Webhook, store: Store) -> dict[str, Any]:
+    health = await webhooks.health_of(store, found)
+    config, paused = found.config, found.paused_until is not None and found.paused_until > store.clock.now()
+    state, reason = "active", None
+    if not config.enabled:
+        state, reason = "disabled", found.pause_reason if found.pause_reason == "gone" else "enabled is false"
+    elif paused:
+        state = "circuit_open" if found.pause_reason == "circuit_open" else "paused"
+        reason = found.pause_reason
+    return {
+        "name": found.name,
+        "url": config.url,
+        "mode": config.mode,
+        "headers": dict.fromkeys(name for name, _ in config.headers),
+        "timeout": config.timeout,
+        "max_concurrency": config.max_concurrency,
+        "rate_limit": config.rate_limit,
+        "retry": {"delays": list(config.retry.delays), "jitter": config.retry.jitter},
+        "on_exhausted": config.on_exhausted,
+        "enabled": config.enabled,
+        "state": state,
+        "state_reason": reason,
+        "until": found.paused_until if paused and config.enabled else None,
+        "success_rate": health.success_rate,
+        "latency": health.latency and health.latency.total_seconds(),
+        "created_at": found.created_at,
+        "updated_at": found.updated_at,
+    }
+
+
+@router.put(
+    "/v1/queues/{queue}/webhooks/{webhook}",
+    operation_id="put_webhook",
+    summary="Create or configure a webhook",
+    response_model=Webhook,
+    responses=problems(_NO_QUEUE, body=True) | {201: {"description": "Created.", "model": NewWebhook}},
+)
+async def put_webhook(
+    *, queue: QueueName, webhook: WebhookName, fields: WebhookFields, caller: Manager, store: StoreOf, gate: GateOf
+) -> Any:
+    """Make a webhook (201, with its secret, this once), or give it the whole configuration (200)."""
+    require_queue(caller, queue)
+    await _check_url(gate, fields.url)
+    config = _config(fields)
+    found, created = await webhooks.put_webhook(
+        store, WebhookKey(caller.project_id, queue, webhook), config, fields.secret
+    )
+    document = await _document(found, store)
+    if created:
+        made = NewWebhook(**document, secret=found.secrets[0].text)
+        return Response(made.model_dump_json(), 201, media_type="application/json")
+    return document
+
+
+@router.patch(
+    "/v1/queues/{queue}/webhooks/{webhook}",
+    operation_id="patch_webhook",
+    summary="Change some of a webhook's configuration",
+    response_model=Webhook,
+    responses=problems(_NO_WEBHOOK, body=True),
+)
+async def patch_webhook(
+    *,
+    queue: QueueName,
+    webhook: WebhookName,
+    changes: WebhookChanges = _NO_CHANGES,
+    caller: Manager,
+    store: StoreOf,
+    gate: GateOf,
+) -> Any:
+    """Replace the fields given; null sets the default. Attempts that begin later go by it."""
+    require_queue(caller, queue)
+    if changes.url is not None:
+        await _check_url(gate, changes.url)
+    wanted = _changed(changes)
+
+    def change(old: WebhookConfig) -> WebhookConfig:
+        return replace(old, **wanted)
+
+    found = await webhooks.patch_webhook(store, WebhookKey(caller.project_id, queue, webhook), change, changes.secret)
+    return await _document(found, store)
+
+
+@router.get(
+    "/v1/queues/{queue}/webhooks/{webhook}",
+    operation_id="get_webhook",
+    summary="Read a webhook",
+    response_model=Webhook,
+    responses=problems(_NO_WEBHOOK),
+)
+async def get_webhook(queue: QueueName, webhook: WebhookName, caller: Manager, store: StoreOf) -> Any:
+    """Return a webhook's configuration and state."""
+    require_queue(caller, queue)
+    _, found = await webhooks.get_webhook(store, WebhookKey(caller.project_id, queue, webhook))
+    return await _document(found, store)
+
+
+@router.delete(
+    "/v1/queues/{queue}/webhooks/{webhook}",
+    operation_id="delete_webhook",
+    summary="Delete a webhook",
+    status_code=204,
+    response_class=Response,
+    responses=problems(_NO_WEBHOOK),
+)
+async def delete_webhook(queue: QueueName, webhook: WebhookName, caller: Manager, store: StoreOf) -> None:
+    """Delete a webhook. Requests in flight end as they do; the queue's messages stay."""
+    require_queue(caller, queue)
+    await webhooks.delete_webhook(store, WebhookKey(caller.project_id, queue, webhook))
+
+
+@router.get(
+    "/v1/queues/{queue}/webhooks",
+    operation_id="list_webhooks",
+    summary="List a queue's webhooks",
+    responses=problems(_NO_QUEUE),
+)
+async def list_webhooks(
+    *,
+    queue: QueueName,
+    query: Annotated[ListQuery, Query()],
+    caller: Manager,
+    store: StoreOf,
+    cursors: CursorsOf,
+    request: Request,
+    response: Response,
+) -> WebhookPage:
+    """List a queue's webhooks in the byte order of their names."""
+    require_queue(caller, queue)
+    listing = ("webhooks", caller.project_id, queue)
+    after = cursors.open(query.cursor, *listing) if query.cursor is not None else ""
+    found, last = await webhooks.list_webhooks(store, caller.project_id, queue, after, query.limit)
+    documents = [Webhook(**await _document(webhook, store)) for webhook in found]
+    return page(WebhookPage, documents, cursors.seal(last, *listing) if last is not None else None, request, response)
+
+
+@router.post(
+    "/v1/queues/{queue}/webhooks/{webhook}/rotate-secret",
+    operation_id="rotate_webhook_secret",
+    summary="Change a webhook's secret",
+    responses=problems(_NO_WEBHOOK, body=True),
+)
+async def rotate_webhook_secret(
+    *,
+    queue: QueueName,
+    webhook: WebhookName,
+    rotation: Rotation = _ROTATION,
+    caller: Manager,
+    store: StoreOf,
+) -> Rotated:
+    """Sign with a new secret from now on; until the overlap ends with the older ones too."""
+    require_queue(caller, queue)
+    _, secret = await webhooks.rotate_secret(store, WebhookKey(caller.project_id, queue, webhook), rotation.overlap)
+    return Rotated(secret=secret)
+
+
+@router.get(
+    "/v1/queues/{queue}/webhooks/{webhook}/attempts",
+    operation_id="list_webhook_attempts",
+    summary="List a webhook's attempts",
+    responses=problems(_NO_WEBHOOK),
+)
+async def list_webhook_attempts(
+    *,
+    queue: QueueName,
+    webhook: WebhookName,
+    query: Annotated[AttemptQuery, Query()],
+    caller: Browser,
+    store: StoreOf,
+    cursors: CursorsOf,
+    request: Request,
+    response: Response,
+) -> AttemptPage:
+    """List the requests of the last seven days that have ended, the last one first."""
+    require_queue(caller, queue)
+    listing = ("attempts", caller.project_id, queue, webhook, query.outcome)
+    before = UUID(cursors.open(query.cursor, *listing)) if query.cursor is not None else None
+    succeeded = None if query.outcome is None else query.outcome == "succeeded"
+    key = WebhookKey(caller.project_id, queue, webhook)
+    found, last = await webhooks.list_attempts(store, key, before, query.limit, succeeded=succeeded)
+    documents = [_attempt(attempt) for attempt in found]
+    cursor = cursors.seal(str(last), *listing) if last is not None else None
+    return page(AttemptPage, documents, cursor, request, response)
+
+
+def _attempt(attempt: model.Attempt) -> Attempt:
+    return Attempt(
+        id=attempt.id.hex,
+        message_id=str(attempt.message_id),
+        number=attempt.number,
+        started_at=attempt.started_at,
+        duration=attempt.duration.total_seconds(),
+        outcome="succeeded" if attempt.succeeded else "failed",
+        status=attempt.status,
+        error=attempt.error,
+        response_excerpt=attempt.excerpt.decode("utf-8", "replace"),
+    )

@@ -1,0 +1,141 @@
+"""What owners do with webhooks of their queues. What changes holds for every attempt that begins later."""
+
+import base64
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model import Attempt, Queue, Secret, Webhook, WebhookConfig
+from service.store import attempts, queues, webhooks
+from service.store.attempts import Health
+from service.store.store import Store
+from service.store.transactions import transaction
+
+_SECRET_BYTES = 32
+
+Change = Callable[[WebhookConfig], WebhookConfig]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookKey:
+    """What names a webhook."""
+
+    project_id: int
+    queue: str
+    name: str
+
+
+def new_secret() -> str:
+    """Return a secret as Standard Webhooks writes it."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+async def put_webhook(store: Store, key: WebhookKey, config: WebhookConfig, secret: str | None) -> tuple[Webhook, bool]:
+    """Make a webhook, or give the existing one the whole configuration; tell whether it was made.
+
+    A secret that is given takes the place of all others at once.
+    """
+
+    async def work(connection: AsyncConnection) -> tuple[Webhook, bool]:
+        queue = await queues.existing(connection, key.project_id, key.queue, lock=True)
+        old = await webhooks.find(connection, store.sealing, queue.id, key.name, lock=True)
+        given = [Secret(secret)] if secret is not None else []
+        if old is None:
+            made = (given or [Secret(new_secret())])[0]
+            return await webhooks.create(connection, store.sealing, (queue.id, key.name), config, made), True
+        return await webhooks.change(connection, store.sealing, old, config, given or old.secrets), False
+
+    found, created = await transaction(store.engine, work)
+    store.pushes.set()
+    return found, created
+
+
+async def patch_webhook(store: Store, key: WebhookKey, change: Change, secret: str | None) -> Webhook:
+    """Change some of a webhook's configuration. Raises NotFound."""
+
+    async def work(connection: AsyncConnection) -> Webhook:
+        old = await _locked(store, connection, key)
+        kept = old.secrets if secret is None else (Secret(secret),)
+        return await webhooks.change(connection, store.sealing, old, change(old.config), kept)
+
+    found = await transaction(store.engine, work)
+    store.pushes.set()
+    return found
+
+
+async def rotate_secret(store: Store, key: WebhookKey, overlap: timedelta) -> tuple[Webhook, str]:
+    """Sign with a new secret from now on, and until the overlap ends also with those that stood. Raises NotFound."""
+    fresh = new_secret()
+
+    async def work(connection: AsyncConnection) -> Webhook:
+        old = await _locked(store, connection, key)
+        now = store.clock.now()
+        ends = now + overlap
+        standing = [secret for secret in old.secrets if secret.until is None or secret.until > now]
+        older = [replace(secret, until=min(secret.until or ends, ends)) for secret in standing]
+        kept = [secret for secret in older if secret.until is not None and secret.until > now]
+        return await webhooks.change(connection, store.sealing, old, old.config, [Secret(fresh), *kept])
+
+    return await transaction(store.engine, work), fresh
+
+
+async def get_webhook(store: Store, key: WebhookKey) -> tuple[Queue, Webhook]:
+    """Return a webhook with its queue. Raises NotFound."""
+
+    async def work(connection: AsyncConnection) -> tuple[Queue, Webhook]:
+        queue = await queues.existing(connection, key.project_id, key.queue)
+        return queue, await webhooks.existing(connection, store.sealing, queue.id, key.name)
+
+    return await transaction(store.engine, work)
+
+
+async def list_webhooks(
+    store: Store, project_id: int, queue_name: str, after: str, limit: int
+) -> tuple[list[Webhook], str | None]:
+    """Return a page of a queue's webhooks by name, and the name after which the next page begins. Raises NotFound."""
+
+    async def work(connection: AsyncConnection) -> list[Webhook]:
+        queue = await queues.existing(connection, project_id, queue_name)
+        return await webhooks.listed(connection, store.sealing, queue.id, after, limit + 1)
+
+    found = await transaction(store.engine, work)
+    return found[:limit], found[limit - 1].name if len(found) > limit else None
+
+
+async def delete_webhook(store: Store, key: WebhookKey) -> None:
+    """Delete a webhook; its queue's messages stay. Raises NotFound."""
+
+    async def work(connection: AsyncConnection) -> None:
+        queue = await queues.existing(connection, key.project_id, key.queue)
+        if not await webhooks.remove(connection, queue.id, key.name):
+            raise webhooks.webhook_not_found(key.name)
+
+    await transaction(store.engine, work)
+
+
+async def _locked(store: Store, connection: AsyncConnection, key: WebhookKey) -> Webhook:
+    queue = await queues.existing(connection, key.project_id, key.queue)
+    return await webhooks.existing(connection, store.sealing, queue.id, key.name, lock=True)
+
+
+async def health_of(store: Store, found: Webhook) -> Health:
+    """Return how a webhook has done of late."""
+    return await transaction(store.engine, lambda connection: attempts.health(connection, found))
+
+
+async def list_attempts(
+    store: Store, key: WebhookKey, before: UUID | None, limit: int, *, succeeded: bool | None
+) -> tuple[list[Attempt], UUID | None]:
+    """Return a page of attempts, the last one first, and the id behind which the next page begins. Raises NotFound."""
+
+    async def work(connection: AsyncConnection) -> list[Attempt]:
+        queue = await queues.existing(connection, key.project_id, key.queue)
+        found = await webhooks.existing(connection, store.sealing, queue.id, key.name)
+        return await attempts.listed(connection, found, before, limit + 1, succeeded=succeeded)
+
+    found = await transaction(store.engine, work)
+    return found[:limit], found[limit - 1].id if len(found) > limit else None

@@ -1,0 +1,177 @@
+"""Pushing: who has something to do gets messages, each is posted, and what comes of it is settled.
+
+Every process does this; there is no leader. A message under way is a lease in the database like any other: whatever
+happens to the process, it ends.
+"""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from service.errors import Problem, Unavailable
+from service.model import LEAST_URGENT, Action, Attempt, OnExhausted, Webhook
+from service.push.outcomes import Outcome, next_delay
+from service.push.requests import Delivery
+from service.push.sender import Sender
+from service.store import attempts, pushes, webhooks
+from service.store.connections import settle_down
+from service.store.pushes import Report, Taken
+from service.store.sealing import WrongKeyError
+from service.store.settles import Settle
+from service.store.store import Store
+from service.telemetry import PUSH_ATTEMPTS, PUSH_SECONDS
+
+_log = structlog.get_logger()
+
+# Requests that one process has in flight.
+_SLOTS = 400
+_REST_SECONDS = 0.02
+_LOOK_SECONDS = 0.25
+_IDLE_SECONDS = 1.0
+_BLOCKED = timedelta(days=36500)
+_FINISH_SECONDS = 25.0
+
+
+class Dispatcher:
+    """What one process pushes."""
+
+    def __init__(self, store: Store, sender: Sender) -> None:
+        self._store = store
+        self._sender = sender
+        self._link = store.push_link
+        self._turn = asyncio.Lock()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._reports: dict[int, Report] = {}
+        self._ended: list[tuple[Webhook, Attempt]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Start to push."""
+        self._sender.open()
+        self._task = asyncio.get_running_loop().create_task(self._work(), name="push")
+
+    async def close(self) -> None:
+        """Take nothing more; finish what is in flight."""
+        if self._task is not None:
+            await settle_down(self._task)
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=_FINISH_SECONDS)
+        for task in self._in_flight:
+            task.cancel()
+        with contextlib.suppress(Problem):
+            await self._report()
+        await self._sender.close()
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                rest = await self._round()
+            except Unavailable:
+                rest = _IDLE_SECONDS
+            except Exception:  # noqa: BLE001 - it outlives whatever happens
+                _log.exception("push_failed")
+                rest = _IDLE_SECONDS
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(rest):
+                    await self._store.pushes.wait()
+            await asyncio.sleep(_REST_SECONDS if self._store.pushes.is_set() else 0)
+
+    async def _round(self) -> float:
+        """Report, and take what there is room for; return how long to rest unless something comes."""
+        self._store.pushes.clear()
+        async with self._turn:
+            await self._report()
+            slots = _SLOTS - len(self._in_flight)
+            taken = await pushes.take(self._link, self._store.identifiers.lease(), slots, []) if slots > 0 else []
+            if not taken and not self._in_flight and await pushes.is_idle(self._link):
+                return _IDLE_SECONDS
+        for part in taken:
+            self._begin(part)
+        if taken:
+            self._store.pushes.set()
+        return _LOOK_SECONDS
+
+    def _begin(self, taken: Taken) -> None:
+        try:
+            webhook = webhooks.loaded(self._store.sealing, taken.lane)
+        except WrongKeyError:
+            _log.error("webhook_unreadable", webhook=taken.lane["name"], queue=taken.lane["queue_name"])
+            return
+        for row in taken.rows:
+            task = asyncio.get_running_loop().create_task(self._push(webhook, taken, row))
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
+
+    async def _push(self, webhook: Webhook, taken: Taken, row: asyncpg.Record) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        at = self._store.clock.now()
+        outcome = await self._sender.attempt(_delivery(webhook, taken.lane, row), at)
+        seconds = loop.time() - began
+        PUSH_SECONDS.observe(seconds)
+        PUSH_ATTEMPTS.labels(outcome.label).inc()
+        self._note(webhook, outcome)
+        identity = self._store.identifiers.message()
+        self._ended.append((webhook, outcome.attempt(identity, row["id"], row["attempts"], at, seconds)))
+        settle = _settle(webhook, taken, row, outcome)
+        with contextlib.suppress(Problem):
+            # Not settled: the lease ends by itself, and another attempt follows.
+            await self._store.settle_one(settle)
+        self._store.pushes.set()
+
+    def _note(self, webhook: Webhook, outcome: Outcome) -> None:
+        said = self._reports.setdefault(webhook.id, Report())
+        if outcome.succeeded:
+            said.succeeded, said.failed = True, 0
+            return
+        said.failed += 1
+        said.disabled = said.disabled or outcome.is_gone
+        if outcome.pause is not None:
+            said.pause = max(said.pause or outcome.pause, outcome.pause)
+
+    async def _report(self) -> None:
+        if self._reports:
+            reports, self._reports = self._reports, {}
+            await pushes.report(self._link, reports)
+        if self._ended:
+            ended, self._ended = self._ended, []
+            try:
+                await attempts.store(self._link, ended)
+            except asyncpg.CheckViolationError:
+                # The first ones of a day that nobody has prepared.
+                await attempts.keep_days(self._store.engine, self._store.clock.now())
+                await attempts.store(self._link, ended)
+
+
+def _delivery(webhook: Webhook, lane: asyncpg.Record, row: asyncpg.Record) -> Delivery:
+    return Delivery(
+        webhook=webhook,
+        queue=lane["queue_name"],
+        message_id=row["id"],
+        number=row["attempts"],
+        is_json=row["is_json"],
+        content_type=row["content_type"],
+        headers=tuple(msgspec.json.decode(row["headers"], type=dict[str, str]).items()) if row["headers"] else (),
+        group=row["message_group"] or None,
+        priority=LEAST_URGENT - row["urgency"],
+        traceparent=row["traceparent"],
+        tracestate=row["tracestate"],
+        body=row["body"],
+    )
+
+
+def _settle(webhook: Webhook, taken: Taken, row: asyncpg.Record, outcome: Outcome) -> Settle:
+    """Return what follows from an outcome: gone, again later, or given up."""
+    fields: dict[str, Any] = {"remember": False, "fifo": taken.lane["is_fifo"], "pushed": True}
+    key = taken.lane["queue_id"], row["id"], taken.lease
+    if outcome.succeeded:
+        return Settle(*key, Action.DELETE, **fields)
+    delay = next_delay(webhook.config.retry, row["attempts"])
+    if delay is None and webhook.config.on_exhausted is OnExhausted.DEAD_LETTER:
+        return Settle(*key, Action.REJECT, error=outcome.sentence, **fields)
+    return Settle(*key, Action.RELEASE, _BLOCKED if delay is None else delay, error=outcome.sentence, **fields)

@@ -1,0 +1,108 @@
+"""What requests to webhooks came to: kept for seven days, in a partition a day."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, not_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.model import Attempt, Webhook
+from service.store.connections import Link
+from service.store.statements import STATEMENTS
+from service.store.tables import attempt
+from service.store.transactions import driver, transaction
+
+_STORE = STATEMENTS["attempts.store"]
+_HEALTH = STATEMENTS["attempts.health"]
+_DAYS = STATEMENTS["attempts.days"]
+
+KEPT = timedelta(days=7)
+_AHEAD = 3
+# One process makes partitions at a time.
+_LOCK = "select pg_advisory_xact_lock(hashtext('restante.attempt'))"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a webhook's last thousand attempts went; None without any. `latency`: the median."""
+
+    success_rate: float | None
+    latency: timedelta | None
+
+
+async def store(link: Link, made: Sequence[tuple[Webhook, Attempt]]) -> None:
+    """Keep attempts."""
+    columns = zip(*[_values(webhook, kept) for webhook, kept in made], strict=True)
+    await link.fetch(_STORE, *map(list, columns))
+
+
+def _values(webhook: Webhook, kept: Attempt) -> tuple[Any, ...]:
+    return (
+        webhook.queue_id,
+        webhook.id,
+        kept.id,
+        kept.message_id,
+        kept.number,
+        kept.started_at,
+        kept.duration,
+        kept.status,
+        kept.error,
+        kept.excerpt,
+    )
+
+
+async def listed(
+    connection: AsyncConnection, webhook: Webhook, before: UUID | None, limit: int, *, succeeded: bool | None
+) -> list[Attempt]:
+    """Return attempts of a webhook, the last one first."""
+    mine: list[ColumnElement[bool]] = [
+        attempt.c.queue_id == webhook.queue_id,
+        attempt.c.webhook_id == webhook.id,
+        attempt.c.started_at > webhook.created_at - KEPT,
+    ]
+    if before is not None:
+        mine.append(attempt.c.id < before)
+    if succeeded is not None:
+        good = and_(attempt.c.error.is_(None), attempt.c.status.between(200, 299))
+        mine.append(good if succeeded else not_(good))
+    names = ("id", "message_id", "number", "started_at", "duration", "status", "error", "excerpt")
+    columns = [attempt.c[name] for name in names]
+    rows = await connection.execute(select(*columns).where(*mine).order_by(attempt.c.id.desc()).limit(limit))
+    return [Attempt(*row) for row in rows]
+
+
+async def health(connection: AsyncConnection, webhook: Webhook) -> Health:
+    """Return how a webhook has done of late."""
+    [row] = await (await driver(connection)).fetch(_HEALTH, webhook.queue_id, webhook.id)
+    if not row["attempts"]:
+        return Health(None, None)
+    return Health(row["succeeded"] / row["attempts"], row["latency"])
+
+
+async def keep_days(engine: AsyncEngine, now: datetime) -> None:
+    """Make the partitions of today and the next days, and drop those whose time is over."""
+
+    async def work(connection: AsyncConnection) -> None:
+        await connection.exec_driver_sql(_LOCK)
+        link = await driver(connection)
+        there = {row["name"] for row in await link.fetch(_DAYS)}
+        wanted = [now.date() + timedelta(days=days) for days in range(-1, _AHEAD)]
+        for day in wanted:
+            if _name(day) not in there:
+                await connection.exec_driver_sql(
+                    f"create table {_name(day)} partition of attempt "
+                    f"for values from ('{day} 00:00+00') to ('{day + timedelta(days=1)} 00:00+00')"
+                )
+        oldest = _name((now - KEPT).date())
+        for name in sorted(there):
+            if name < oldest:
+                await connection.exec_driver_sql(f"drop table {name}")
+
+    await transaction(engine, work)
+
+
+def _name(day: date) -> str:
+    return f"attempt_{day:%Y%m%d}"

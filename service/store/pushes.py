@@ -1,0 +1,128 @@
+"""Messages for webhooks: which of them have something to do, what they take, and what came of it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+
+from service.store import fifo
+from service.store.clock import EPOCH
+from service.store.connections import Link
+from service.store.statements import STATEMENTS
+
+_LANES = STATEMENTS["push.lanes"]
+_IN_FLIGHT = STATEMENTS["push.in_flight"]
+_IDLE = STATEMENTS["push.idle"]
+_REPORT = STATEMENTS["push.report"]
+_CLAIM = STATEMENTS["messages.claim"]
+
+# A lease outlives its request by this much, so that a message is never in two requests.
+MARGIN = timedelta(seconds=5)
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+class Taken(Struct):
+    """What one webhook was given: its row, with that of its queue, and messages under one lease."""
+
+    lane: asyncpg.Record
+    lease: int
+    rows: list[asyncpg.Record]
+
+
+class Report(Struct):
+    """What came of a webhook's requests: whether one succeeded, how many failed after that, and what it asked for."""
+
+    succeeded: bool = False
+    failed: int = 0
+    pause: timedelta | None = None
+    disabled: bool = False
+
+
+async def is_idle(link: Link) -> bool:
+    """Tell whether there is no webhook to serve."""
+    [row] = await link.fetch(_IDLE)
+    idle: bool = row["idle"]
+    return idle
+
+
+async def take(link: Link, lease: int, slots: int, busy: Sequence[int]) -> list[Taken]:
+    """Lease messages for webhooks that have room, at most as many as there are slots; leave out those that are busy.
+
+    One webhook of each queue at a time: a statement does not see which messages it has leased itself.
+    """
+
+    async def work() -> list[Taken]:
+        lanes = await link.fetch(_LANES, slots, busy)
+        if not lanes:
+            return []
+        in_flight = {
+            row["id"]: row["messages"]
+            for row in await link.fetch(_IN_FLIGHT, [lane["number"] for lane in lanes], [lane["id"] for lane in lanes])
+        }
+        first: dict[int, asyncpg.Record] = {}
+        for lane in lanes:
+            first.setdefault(lane["queue_id"], lane)
+        share = max(1, slots // len(first))
+        wanted = [
+            (lane, room)
+            for lane in first.values()
+            if (room := min(share, lane["max_concurrency"] - in_flight.get(lane["id"], 0))) > 0
+        ]
+        standard = [(lane, room) for lane, room in wanted if not lane["is_fifo"]]
+        ordered = [(lane, room) for lane, room in wanted if lane["is_fifo"]]
+        taken = await _claim(link, lease, standard) if standard else []
+        return taken + (await _claim_groups(link, lease, ordered) if ordered else [])
+
+    return await link.atomically(work)
+
+
+async def _claim(link: Link, lease: int, wanted: list[tuple[asyncpg.Record, int]]) -> list[Taken]:
+    rows = await link.fetch(
+        _CLAIM,
+        [lane["number"] for lane, _ in wanted],
+        [lane["version"] for lane, _ in wanted],
+        [EPOCH] * len(wanted),
+        [room for _, room in wanted],
+        [_MOST_BYTES // len(wanted)] * len(wanted),
+        [lane["timeout"] + MARGIN for lane, _ in wanted],
+        lease,
+        [lane["id"] for lane, _ in wanted],
+    )
+    taken: list[Taken] = [Taken(lane, lease, []) for lane, _ in wanted]
+    for row in rows[len(wanted) :]:
+        taken[row["ord"] - 1].rows.append(row)
+    return [part for part in taken if part.rows]
+
+
+async def _claim_groups(link: Link, lease: int, wanted: list[tuple[asyncpg.Record, int]]) -> list[Taken]:
+    """Take the first message of as many groups as there is room for: the next one waits for what becomes of it."""
+    looks = [
+        fifo.Look(
+            lane["number"],
+            lane["version"],
+            EPOCH,
+            [fifo.Receiver(1, _MOST_BYTES, lane["timeout"] + MARGIN, [], lane["id"]) for _ in range(room)],
+        )
+        for lane, room in wanted
+    ]
+    await fifo.claim(link, looks, lease)
+    taken = [
+        Taken(lane, lease, [row for receiver in look.receivers for row in receiver.rows])
+        for (lane, _), look in zip(wanted, looks, strict=True)
+    ]
+    return [part for part in taken if part.rows]
+
+
+async def report(link: Link, reports: dict[int, Report]) -> None:
+    """Note what came of requests, in the order in which webhooks are locked."""
+    ordered: list[tuple[int, Report]] = sorted(reports.items())
+    values: list[list[Any]] = [
+        [identity for identity, _ in ordered],
+        [said.succeeded for _, said in ordered],
+        [said.failed for _, said in ordered],
+        [said.pause for _, said in ordered],
+        [said.disabled for _, said in ordered],
+    ]
+    await link.fetch(_REPORT, *values)

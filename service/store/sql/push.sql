@@ -1,0 +1,97 @@
+-- name: lanes
+-- Webhooks that have something to do and may do it, the longest unserved first; held until they are served.
+with moment as materialized (
+    select clock_timestamp() as now
+), held as materialized (
+    select w.*
+    from moment
+    cross join webhook as w
+    join queue on queue.id = w.queue_id
+    where w.enabled and coalesce(w.paused_until <= moment.now, true) and not queue.paused
+        and w.id <> all($2)
+        and case when queue.type = 'fifo' then exists (
+            select from fifo_group as g where g.queue_number = queue.number and g.ready_at <= moment.now and g.ready_at > '-infinity'
+        ) else exists (
+            select
+            from unnest(queue.urgencies) as level (urgency)
+            cross join lateral (
+                select from message as m
+                where m.queue_number = queue.number and m.urgency = level.urgency and m.visible_at <= moment.now
+                limit 1
+            ) as ready
+        ) end
+    order by w.served_at
+    limit $1
+    for update of w skip locked
+), served as (
+    update webhook as w set served_at = moment.now from moment, held where w.id = held.id
+)
+select
+    held.*, queue.number, queue.version, queue.name as queue_name, queue.type = 'fifo' as is_fifo,
+    queue.project_id, queue.max_message_bytes
+from held
+join queue on queue.id = held.queue_id
+order by held.served_at;
+
+-- name: in_flight
+-- How many messages each of these webhooks has under its lease. In a statement of its own, after the webhooks are held:
+-- a statement sees what was committed before it began.
+select a.id, held.messages
+from unnest($1::bigint[], $2::bigint[]) as a (number, id)
+cross join lateral (
+    select count(*) as messages
+    from message as m
+    where m.queue_number = a.number and m.pushed_by = a.id and m.lease is not null and m.visible_at > clock_timestamp()
+) as held;
+
+-- name: idle
+-- Whether no webhook is there to be served, now or later.
+select not exists (select from webhook where enabled) as idle;
+
+-- name: report
+-- What came of a webhook's requests since the last report: how many failed after the last success, if there was one. Ten
+-- failures in a row open the circuit when the last success is over 30 s ago: it pauses 10 s, each time twice as long, up
+-- to 10 minutes.
+with moment as materialized (
+    select clock_timestamp() as now
+), seen as materialized (
+    select
+        w.id, a.succeeded, a.disabled, a.pause,
+        case when a.succeeded then 0 else w.failures end + a.failed as failures,
+        case when a.succeeded then 0 else w.openings end as openings,
+        case when a.succeeded then moment.now else w.last_success_at end as last_success_at,
+        w.paused_until
+    from moment
+    cross join unnest($1::bigint[], $2::boolean[], $3::integer[], $4::interval[], $5::boolean[])
+        as a (id, succeeded, failed, pause, disabled)
+    cross join lateral (select w.* from webhook as w where w.id = a.id for update) as w
+), judged as (
+    select
+        seen.*,
+        seen.failures >= 10 and coalesce(seen.last_success_at < moment.now - interval '30 seconds', true)
+            and coalesce(seen.paused_until <= moment.now, true) as opens
+    from seen
+    cross join moment
+)
+update webhook as w
+set failures = judged.failures,
+    openings = judged.openings + judged.opens::integer,
+    last_success_at = judged.last_success_at,
+    enabled = w.enabled and not judged.disabled,
+    paused_until = case
+        when judged.pause is not null then greatest(w.paused_until, moment.now + judged.pause)
+        when judged.opens then moment.now + least(
+            interval '10 seconds' * power(2, least(judged.openings, 10)), interval '10 minutes'
+        )
+        when judged.succeeded then null
+        else w.paused_until
+    end,
+    pause_reason = case
+        when judged.disabled then 'gone'
+        when judged.pause is not null then 'retry_after'
+        when judged.opens then 'circuit_open'
+        when judged.succeeded then null
+        else w.pause_reason
+    end
+from judged, moment
+where w.id = judged.id;

@@ -1,0 +1,132 @@
+"""Webhooks in the database: configuration, secrets, and whether they are paused."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.errors import NotFound
+from service.model import OnExhausted, Retry, Secret, Webhook, WebhookConfig, WebhookMode
+from service.store.identifiers import random_number
+from service.store.sealing import Sealing
+from service.store.tables import webhook
+
+_NOW = func.clock_timestamp()
+
+
+class _Sealed(msgspec.Struct):
+    """What is encrypted of a webhook."""
+
+    headers: list[tuple[str, str]]
+    secrets: list[Secret]
+
+
+async def find(
+    connection: AsyncConnection, sealing: Sealing, queue_id: int, name: str, *, lock: bool = False
+) -> Webhook | None:
+    """Return the webhook of this name; `lock`: nobody else changes it before this transaction ends."""
+    statement = select(webhook).where(_this(queue_id, name))
+    row = (await connection.execute(statement.with_for_update() if lock else statement)).mappings().first()
+    return loaded(sealing, row) if row else None
+
+
+async def existing(
+    connection: AsyncConnection, sealing: Sealing, queue_id: int, name: str, *, lock: bool = False
+) -> Webhook:
+    """Return the webhook of this name, as `find` does. Raises NotFound."""
+    found = await find(connection, sealing, queue_id, name, lock=lock)
+    if found is None:
+        raise webhook_not_found(name)
+    return found
+
+
+def webhook_not_found(name: str) -> NotFound:
+    """Return the error of a webhook that is not there."""
+    return NotFound("webhook", f"The queue has no webhook {name!r}. GET its webhooks to see which there are.")
+
+
+async def create(
+    connection: AsyncConnection, sealing: Sealing, key: tuple[int, str], config: WebhookConfig, secret: Secret
+) -> Webhook:
+    """Make a webhook of a queue and name. The caller holds the queue, so that nobody makes another of this name."""
+    identity = random_number()
+    values = {
+        "queue_id": key[0],
+        "name": key[1],
+        "id": identity,
+        "served_at": _NOW,
+        "created_at": _NOW,
+        "updated_at": _NOW,
+        **_columns(sealing, identity, config, [secret]),
+    }
+    row = (await connection.execute(insert(webhook).values(values).returning(webhook))).mappings().one()
+    return loaded(sealing, row)
+
+
+async def change(
+    connection: AsyncConnection, sealing: Sealing, old: Webhook, config: WebhookConfig, secrets: Iterable[Secret]
+) -> Webhook:
+    """Give a locked webhook this configuration and these secrets. Where it now points elsewhere, it begins anew."""
+    values = _columns(sealing, old.id, config, secrets)
+    if config.url != old.config.url or (config.enabled and not old.config.enabled):
+        values |= {"failures": 0, "openings": 0, "paused_until": None, "pause_reason": None}
+    statement = update(webhook).where(_this(old.queue_id, old.name)).values(updated_at=_NOW, **values)
+    return loaded(sealing, (await connection.execute(statement.returning(webhook))).mappings().one())
+
+
+async def remove(connection: AsyncConnection, queue_id: int, name: str) -> bool:
+    """Delete a webhook; tell whether there was one."""
+    return (await connection.execute(delete(webhook).where(_this(queue_id, name)))).rowcount == 1
+
+
+async def listed(connection: AsyncConnection, sealing: Sealing, queue_id: int, after: str, limit: int) -> list[Webhook]:
+    """Return webhooks of a queue by name."""
+    mine = (webhook.c.queue_id == queue_id, webhook.c.name > after)
+    rows = await connection.execute(select(webhook).where(*mine).order_by(webhook.c.name).limit(limit))
+    return [loaded(sealing, row) for row in rows.mappings()]
+
+
+def loaded(sealing: Sealing, row: Any) -> Webhook:
+    """Return the webhook of a row. Raises WrongKeyError."""
+    sealed = msgspec.json.decode(sealing.open(row["id"], row["sealed"]), type=_Sealed)
+    config = WebhookConfig(
+        url=row["url"],
+        mode=WebhookMode(row["mode"]),
+        headers=tuple(sealed.headers),
+        timeout=row["timeout"],
+        max_concurrency=row["max_concurrency"],
+        rate_limit=row["rate_limit"],
+        retry=Retry(tuple(row["retry_delays"]), row["retry_jitter"]),
+        on_exhausted=OnExhausted(row["on_exhausted"]),
+        enabled=row["enabled"],
+    )
+    plain = {name: row[name] for name in ("id", "queue_id", "name", "created_at", "updated_at")}
+    return Webhook(
+        **plain,
+        config=config,
+        secrets=tuple(sealed.secrets),
+        paused_until=row["paused_until"],
+        pause_reason=row["pause_reason"],
+    )
+
+
+def _columns(sealing: Sealing, identity: int, config: WebhookConfig, secrets: Iterable[Secret]) -> dict[str, Any]:
+    sealed = msgspec.json.encode(_Sealed(list(config.headers), list(secrets)))
+    return {
+        "url": config.url,
+        "mode": config.mode,
+        "timeout": config.timeout,
+        "max_concurrency": config.max_concurrency,
+        "rate_limit": config.rate_limit,
+        "retry_delays": list(config.retry.delays),
+        "retry_jitter": config.retry.jitter,
+        "on_exhausted": config.on_exhausted,
+        "enabled": config.enabled,
+        "sealed": sealing.seal(identity, sealed),
+    }
+
+
+def _this(queue_id: int, name: str) -> ColumnElement[bool]:
+    return and_(webhook.c.queue_id == queue_id, webhook.c.name == name)

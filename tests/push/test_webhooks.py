@@ -1,0 +1,135 @@
+"""Webhooks as their owners see them: what is set, shown, refused, and never shown again."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.test_queues import problem
+from tests.in_process import Service
+
+pytestmark = pytest.mark.anyio
+
+W = "/v1/queues/q/webhooks/w"
+URL = "https://example.com/hook?token=1"
+
+
+async def put(service: Service, **fields: Any) -> Any:
+    return await service.root.put(W, json={"url": URL, **fields})
+
+
+async def test_a_webhook_is_made_with_its_secret_and_shown_without_it(service: Service) -> None:
+    await service.queue()
+    made = await put(service, headers={"X-Api-Key": "hidden"})
+    assert made.status_code == 201
+    assert made.json()["secret"].startswith("whsec_")
+    found = (await service.root.get(W)).json()
+    assert {**made.json(), "secret": None} == {**found, "secret": None}
+    assert found == {
+        "name": "w",
+        "url": URL,
+        "mode": "raw",
+        "headers": {"X-Api-Key": None},
+        "timeout": 15,
+        "max_concurrency": 10,
+        "rate_limit": None,
+        "retry": {"delays": [5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800], "jitter": 0.2},
+        "on_exhausted": "dead_letter",
+        "enabled": True,
+        "state": "active",
+        "state_reason": None,
+        "until": None,
+        "success_rate": None,
+        "latency": None,
+        "created_at": found["created_at"],
+        "updated_at": found["updated_at"],
+    }
+    assert "hidden" not in (await service.root.get(W)).text
+
+
+async def test_a_second_put_gives_it_the_whole_configuration_and_keeps_its_secret(service: Service) -> None:
+    await service.queue()
+    await put(service, timeout=30)
+    before = await service.sql.fetchval("select sealed from webhook")
+    again = await put(service, mode="envelope")
+    assert (again.status_code, again.json()["timeout"], again.json()["mode"]) == (200, 15, "envelope")
+    assert "secret" not in again.json()
+    patched = await service.root.patch(W, json={"enabled": False, "mode": None, "retry": {"delays": []}})
+    shown = patched.json()
+    assert (shown["enabled"], shown["mode"], shown["state"]) == (False, "raw", "disabled")
+    assert shown["retry"] == {"delays": [], "jitter": 0.2}
+    assert before != await service.sql.fetchval("select sealed from webhook")
+
+
+async def test_what_is_secret_is_encrypted_where_it_is_kept(service: Service) -> None:
+    await service.queue()
+    made = await put(service, headers={"X-Api-Key": "top-secret-value"})
+    row = str(await service.sql.fetchrow("select webhook::text from webhook"))
+    sealed = await service.sql.fetchval("select sealed from webhook")
+    for text in ("top-secret-value", made.json()["secret"], made.json()["secret"][6:30]):
+        assert text not in row
+        assert text.encode() not in sealed
+
+
+async def test_webhooks_are_listed_a_page_at_a_time_and_go_with_their_queue(service: Service) -> None:
+    await service.queue()
+    for name in "cab":
+        await service.root.put(f"/v1/queues/q/webhooks/{name}", json={"url": URL})
+    first = (await service.root.get("/v1/queues/q/webhooks?limit=2")).json()
+    rest = await service.root.get("/v1/queues/q/webhooks", params={"limit": 2, "cursor": first["next_cursor"]})
+    assert [webhook["name"] for webhook in (*first["items"], *rest.json()["items"])] == ["a", "b", "c"]
+    assert (await service.root.delete("/v1/queues/q/webhooks/a")).status_code == 204
+    assert problem(await service.root.delete("/v1/queues/q/webhooks/a"))[:2] == (404, "webhook_not_found")
+    assert (await service.root.delete("/v1/queues/q")).status_code == 204
+    assert problem(await service.root.get("/v1/queues/q/webhooks/b"))[:2] == (404, "queue_not_found")
+    assert await service.sql.fetchval("select count(*) from webhook") == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("mode", "xml"),
+        ("timeout", 0),
+        ("timeout", 121),
+        ("max_concurrency", 0),
+        ("max_concurrency", 1001),
+        ("max_concurrency", 1.5),
+        ("rate_limit", 0),
+        ("retry", {"delays": [-1]}),
+        ("retry", {"delays": [1] * 1001}),
+        ("retry", {"jitter": 1.1}),
+        ("retry", {"delay": [1]}),
+        ("on_exhausted", "drop"),
+        ("enabled", "yes"),
+        ("secret", "whsec_c2hvcnQ="),
+        ("secret", "not one"),
+        ("secret", "whsec_" + "A" * 100),
+        ("headers", {"Host": "a"}),
+        ("headers", {"webhook-id": "a"}),
+        ("headers", {"Proxy-Authorization": "a"}),
+        ("headers", {"Metadata-Flavor": "Google"}),
+        ("headers", {"X": "a\r\nb"}),
+        ("headers", {"X": "\u00e4"}),
+        ("headers", {"X Y": "a"}),
+        ("headers", {"X": "1", "x": "2"}),
+        ("headers", {str(number): "" for number in range(51)}),
+        ("url", ""),
+        ("url", "https://example.com/" + "a" * 2048),
+        ("url", 1),
+        ("color", "red"),
+    ],
+)
+async def test_what_is_out_of_range_is_refused_with_its_field(service: Service, field: str, value: Any) -> None:
+    await service.queue()
+    status, code, [(pointer, _)] = problem(await put(service, **{field: value}))
+    assert (status, code) == (422, "invalid_request")
+    assert pointer.startswith(f"/{field}")
+    assert (await service.root.get("/v1/queues/q/webhooks")).json()["items"] == []
+
+
+async def test_a_key_without_manage_sees_no_webhook(service: Service) -> None:
+    await service.queue()
+    await put(service)
+    async with service.client(await service.key("send", "receive", "browse")) as client:
+        assert problem(await client.get(W))[:2] == (403, "forbidden")
+        assert problem(await client.put(W, json={"url": URL}))[:2] == (403, "forbidden")
+        assert (await client.get(f"{W}/attempts")).json()["items"] == []
