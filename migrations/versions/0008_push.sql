@@ -22,6 +22,9 @@ create table webhook (
     last_success_at timestamptz,
     paused_until timestamptz,
     pause_reason text,
+    -- With a rate limit: requests that it may make, as of a time.
+    allowance double precision not null default 1,
+    allowed_at timestamptz not null default '-infinity',
     -- When it was last given messages: the one that waits longest comes next.
     served_at timestamptz not null,
     created_at timestamptz not null,

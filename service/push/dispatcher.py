@@ -32,6 +32,8 @@ _log = structlog.get_logger()
 _SLOTS = 400
 _REST_SECONDS = 0.02
 _LOOK_SECONDS = 0.25
+# While a rate holds something back.
+_PACE_SECONDS = 0.05
 _IDLE_SECONDS = 1.0
 _BLOCKED = timedelta(days=36500)
 _FINISH_SECONDS = 25.0
@@ -87,14 +89,15 @@ class Dispatcher:
         async with self._turn:
             await self._report()
             slots = _SLOTS - len(self._in_flight)
-            taken = await pushes.take(self._link, self._store.identifiers.lease(), slots, []) if slots > 0 else []
+            lease = self._store.identifiers.lease()
+            taken, held_back = await pushes.take(self._link, lease, slots) if slots > 0 else ([], False)
             if not taken and not self._in_flight and await pushes.is_idle(self._link):
                 return _IDLE_SECONDS
         for part in taken:
             self._begin(part)
         if taken:
             self._store.pushes.set()
-        return _LOOK_SECONDS
+        return _PACE_SECONDS if held_back else _LOOK_SECONDS
 
     def _begin(self, taken: Taken) -> None:
         try:

@@ -1,6 +1,5 @@
 """Messages for webhooks: which of them have something to do, what they take, and what came of it."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,11 +14,13 @@ from service.store.statements import STATEMENTS
 _LANES = STATEMENTS["push.lanes"]
 _IN_FLIGHT = STATEMENTS["push.in_flight"]
 _IDLE = STATEMENTS["push.idle"]
+_SPEND = STATEMENTS["push.spend"]
 _REPORT = STATEMENTS["push.report"]
 _CLAIM = STATEMENTS["messages.claim"]
 
 # A lease outlives its request by this much, so that a message is never in two requests.
 MARGIN = timedelta(seconds=5)
+_MOST_REQUESTS = 1000
 _MOST_BYTES = 16 * 1024 * 1024
 
 
@@ -47,16 +48,16 @@ async def is_idle(link: Link) -> bool:
     return idle
 
 
-async def take(link: Link, lease: int, slots: int, busy: Sequence[int]) -> list[Taken]:
-    """Lease messages for webhooks that have room, at most as many as there are slots; leave out those that are busy.
+async def take(link: Link, lease: int, slots: int) -> tuple[list[Taken], bool]:
+    """Lease messages for webhooks that have room, about as many as there are slots; tell whether a rate held some back.
 
     One webhook of each queue at a time: a statement does not see which messages it has leased itself.
     """
 
-    async def work() -> list[Taken]:
-        lanes = await link.fetch(_LANES, slots, busy)
+    async def work() -> tuple[list[Taken], bool]:
+        lanes = await link.fetch(_LANES, slots)
         if not lanes:
-            return []
+            return [], False
         in_flight = {
             row["id"]: row["messages"]
             for row in await link.fetch(_IN_FLIGHT, [lane["number"] for lane in lanes], [lane["id"] for lane in lanes])
@@ -68,14 +69,28 @@ async def take(link: Link, lease: int, slots: int, busy: Sequence[int]) -> list[
         wanted = [
             (lane, room)
             for lane in first.values()
-            if (room := min(share, lane["max_concurrency"] - in_flight.get(lane["id"], 0))) > 0
+            if (room := min(share, lane["max_concurrency"] - in_flight[lane["id"]], _tokens(lane))) > 0
         ]
         standard = [(lane, room) for lane, room in wanted if not lane["is_fifo"]]
         ordered = [(lane, room) for lane, room in wanted if lane["is_fifo"]]
         taken = await _claim(link, lease, standard) if standard else []
-        return taken + (await _claim_groups(link, lease, ordered) if ordered else [])
+        taken += await _claim_groups(link, lease, ordered) if ordered else []
+        await _spend(link, taken)
+        return taken, any(lane["tokens"] is not None for lane in lanes)
 
     return await link.atomically(work)
+
+
+def _tokens(lane: asyncpg.Record) -> int:
+    """Return how many requests a webhook's rate allows now."""
+    return _MOST_REQUESTS if lane["tokens"] is None else int(lane["tokens"])
+
+
+async def _spend(link: Link, taken: list[Taken]) -> None:
+    limited = [part for part in taken if part.lane["tokens"] is not None]
+    if limited:
+        left = [part.lane["tokens"] - len(part.rows) for part in limited]
+        await link.fetch(_SPEND, [part.lane["id"] for part in limited], left)
 
 
 async def _claim(link: Link, lease: int, wanted: list[tuple[asyncpg.Record, int]]) -> list[Taken]:

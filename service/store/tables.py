@@ -189,6 +189,8 @@ webhook = Table(
     Column("last_success_at", _TIME),
     Column("paused_until", _TIME),
     Column("pause_reason", Text),
+    Column("allowance", Double, nullable=False),
+    Column("allowed_at", _TIME, nullable=False),
     Column("served_at", _TIME, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),

@@ -26,6 +26,13 @@ ALLOWED = {
     "list_groups": {"browse", "admin"},
     "act_on_messages": {"manage", "admin"},
     "redrive_queue": {"manage", "admin"},
+    "put_webhook": {"manage", "admin"},
+    "patch_webhook": {"manage", "admin"},
+    "get_webhook": {"manage", "admin"},
+    "delete_webhook": {"manage", "admin"},
+    "list_webhooks": {"manage", "admin"},
+    "rotate_webhook_secret": {"manage", "admin"},
+    "list_webhook_attempts": {"browse", "admin"},
     "get_task": {"manage", "admin"},
     "cancel_task": {"manage", "admin"},
     "list_tasks": {"manage", "admin"},
@@ -64,7 +71,7 @@ def test_who_may_call_it_is_written_here_for_every_operation() -> None:
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> httpx.Response:
-    filled = path.format(queue="q", project="p", key="k", receipt="r", message_id="m", task_id="t")
+    filled = path.format(queue="q", project="p", key="k", receipt="r", webhook="w", message_id="m", task_id="t")
     return await client.request(method, filled, **options)
 
 

@@ -5,9 +5,10 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp import web
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from tests.in_process import Service
+from tests.in_process import Service, in_process
 from tests.push.sink import Sink, answers, sink
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +111,17 @@ async def test_no_more_requests_are_under_way_than_the_webhook_allows(service: S
     assert target.most_at_once == 3
 
 
+async def test_a_rate_is_held_over_all_processes(service: Service, database: str) -> None:
+    await service.queue()
+    async with sink() as target, in_process(database):
+        await webhook(service, target, rate_limit=20, max_concurrency=100)
+        drafts = {"messages": [{"body": number} for number in range(100)]}
+        await service.root.post(f"{Q}/messages/batch", json=drafts)
+        posted = await target.wait_for(41)
+    # Two seconds, or a little more.
+    assert 1.7 <= posted[40].at - posted[0].at < 4
+
+
 async def test_a_fifo_group_is_posted_in_order_and_holds_up_no_other(service: Service) -> None:
     await service.queue(type="fifo")
 
@@ -144,3 +156,164 @@ async def test_410_disables_and_keeps_the_messages(service: Service) -> None:
     found = await shown(service)
     assert (found["enabled"], found["state_reason"]) == (False, "gone")
     assert await total(service) == 1
+
+
+async def test_ten_failures_open_the_circuit_and_waiting_messages_use_up_no_attempts(service: Service) -> None:
+    await service.queue()
+    async with sink(answers(500)) as target:
+        await webhook(service, target, retry={"delays": [0.01] * 100, "jitter": 0}, max_concurrency=1)
+        await send(service)
+        async with asyncio.timeout(10):
+            while (await shown(service))["state"] != "circuit_open":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.02)
+        seen = len(target.posted)
+        await asyncio.sleep(0.5)
+        assert len(target.posted) == seen
+        assert 10 <= seen <= 12
+        # The pause is over: the probe is an ordinary attempt, and success closes the circuit.
+        target.answer = answers(200)
+        await service.sql.execute("update webhook set paused_until = clock_timestamp()")
+        await left(service, 0)
+        async with asyncio.timeout(10):
+            while (await shown(service))["state"] != "active":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.02)
+    assert target.posted[-1].number == seen + 1
+
+
+async def test_a_receiver_that_asks_for_a_pause_is_left_alone(service: Service) -> None:
+    await service.queue()
+
+    async def busy(_posted: Any) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "3600"})
+
+    async with sink(busy) as target:
+        await webhook(service, target, retry={"delays": [0.01] * 100, "jitter": 0}, max_concurrency=1)
+        await send(service)
+        await send(service)
+        await target.wait_for(1)
+        async with asyncio.timeout(10):
+            while (await shown(service))["state"] != "paused":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.02)
+        seen = len(target.posted)
+        await asyncio.sleep(0.3)
+        assert len(target.posted) == seen <= 3
+    found = await shown(service)
+    assert (found["state"], found["state_reason"]) == ("paused", "retry_after")
+    assert await total(service) == 2
+
+
+async def test_when_one_webhooks_circuit_is_open_the_others_take_over(service: Service) -> None:
+    await service.queue()
+    async with sink() as one, sink() as other:
+        await webhook(service, one, "a")
+        await webhook(service, other, "b")
+        await service.sql.execute(
+            "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = 'circuit_open' "
+            "where name = 'a'"
+        )
+        for _ in range(5):
+            await send(service)
+        await other.wait_for(5)
+        await left(service, 0)
+    assert one.posted == []
+
+
+async def test_both_secrets_sign_while_they_overlap(service: Service) -> None:
+    await service.queue()
+    async with sink() as target:
+        made = await webhook(service, target)
+        answer = await service.root.post(f"{Q}/webhooks/w/rotate-secret", json={"overlap": 60})
+        await send(service)
+        [posted] = await target.wait_for(1)
+        for secret in (made["secret"], answer.json()["secret"]):
+            Verifier(secret).verify(posted.body, posted.headers)
+        await service.root.post(f"{Q}/webhooks/w/rotate-secret", json={"overlap": 0})
+        await send(service)
+        [_, later] = await target.wait_for(2)
+    assert len(later.headers["webhook-signature"].split()) == 1
+
+
+async def test_a_webhook_that_is_disabled_edited_or_deleted_with_a_backlog_loses_nothing(service: Service) -> None:
+    await service.queue()
+    async with sink() as old, sink() as new:
+        await webhook(service, old, enabled=False)
+        for _ in range(3):
+            await send(service)
+        await asyncio.sleep(0.3)
+        assert old.posted == []
+        changes = {"enabled": True, "url": new.url, "headers": {"X-Key": "secret"}}
+        assert (await service.root.patch(f"{Q}/webhooks/w", json=changes)).status_code == 200
+        await new.wait_for(3)
+        await left(service, 0)
+        await service.root.delete(f"{Q}/webhooks/w")
+        await send(service)
+        await asyncio.sleep(0.3)
+    assert (len(new.posted), new.posted[0].headers["x-key"], old.posted) == (3, "secret", [])
+    assert await total(service) == 1
+
+
+async def test_blocked_messages_hold_their_group_and_stay(service: Service) -> None:
+    await service.queue(type="fifo")
+    async with sink(answers(500)) as target:
+        await webhook(service, target, retry={"delays": []}, on_exhausted="block")
+        await send(service, "first", group="a")
+        await send(service, "second", group="a")
+        await target.wait_for(1)
+        await asyncio.sleep(0.4)
+    assert len(target.posted) == 1
+    assert await total(service) == 2
+
+
+@pytest.mark.parametrize("mode", ["envelope", "cloudevents"])
+async def test_other_forms_carry_the_body_as_it_is(service: Service, mode: str) -> None:
+    await service.queue()
+    async with sink() as target:
+        await webhook(service, target, mode=mode)
+        identity = await send(service, {"n": 1.10}, headers={"ce-type": "shop.order"})
+        octets = await service.root.post(f"{Q}/raw", content=b"\x00\xff", headers={"Content-Type": "image/png"})
+        await target.wait_for(2)
+    by_id = {posted.headers["webhook-id"]: json.loads(posted.body) for posted in target.posted}
+    plain, encoded = by_id[identity], by_id[octets.json()["id"]]
+    if mode == "envelope":
+        assert (plain["body"], plain["headers"], plain["attempt"]) == ({"n": 1.1}, {"ce-type": "shop.order"}, 1)
+        assert (encoded["body_base64"], encoded["content_type"]) == ("AP8=", "image/png")
+    else:
+        assert (plain["specversion"], plain["type"], plain["source"]) == ("1.0", "shop.order", "/queues/q")
+        assert (plain["data"], plain["id"]) == ({"n": 1.1}, identity)
+        assert (encoded["data_base64"], encoded["datacontenttype"]) == ("AP8=", "image/png")
+        assert encoded["type"] == "restante.message"
+
+
+async def test_pull_and_push_share_one_ledger(service: Service) -> None:
+    await service.queue()
+    await send(service, "pulled")
+    [message] = (await service.root.post(f"{Q}/messages/receive", json={"visibility_timeout": 1})).json()["messages"]
+    async with sink() as target:
+        await webhook(service, target)
+        await asyncio.sleep(0.4)
+        assert target.posted == []
+        [posted] = await target.wait_for(1, 5)
+        await left(service, 0)
+    assert posted.headers["webhook-id"] == message["id"]
+    gone = await service.root.delete(f"/v1/receipts/{message['receipt']}")
+    assert gone.json()["code"] == "lease_lost"
+
+
+async def test_what_is_in_flight_at_the_end_of_a_process_is_finished(database: str) -> None:
+    going = asyncio.Event()
+
+    async def slowly(_posted: Any) -> web.Response:
+        going.set()
+        await asyncio.sleep(0.5)
+        return web.Response(status=200)
+
+    async with sink(slowly) as target:
+        async with in_process(database) as service:
+            await service.queue()
+            await webhook(service, target)
+            await send(service)
+            async with asyncio.timeout(5):
+                await going.wait()
+        async with in_process(database) as service:
+            assert await total(service) == 0
+    assert len(target.posted) == 1

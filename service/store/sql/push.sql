@@ -8,7 +8,6 @@ with moment as materialized (
     cross join webhook as w
     join queue on queue.id = w.queue_id
     where w.enabled and coalesce(w.paused_until <= moment.now, true) and not queue.paused
-        and w.id <> all($2)
         and case when queue.type = 'fifo' then exists (
             select from fifo_group as g where g.queue_number = queue.number and g.ready_at <= moment.now and g.ready_at > '-infinity'
         ) else exists (
@@ -28,10 +27,23 @@ with moment as materialized (
 )
 select
     held.*, queue.number, queue.version, queue.name as queue_name, queue.type = 'fifo' as is_fifo,
-    queue.project_id, queue.max_message_bytes
-from held
+    -- No more than a tenth of a second's worth is kept for later: a rate holds over any second.
+    case when held.rate_limit is not null then least(
+        greatest(held.rate_limit / 10, 1),
+        held.allowance + extract(epoch from moment.now - greatest(held.allowed_at, moment.now - interval '1 day'))
+            * held.rate_limit
+    ) end as tokens
+from moment
+cross join held
 join queue on queue.id = held.queue_id
 order by held.served_at;
+
+-- name: spend
+-- What these webhooks may still ask after what they have just been given.
+update webhook as w
+set allowance = a.tokens, allowed_at = clock_timestamp()
+from unnest($1::bigint[], $2::float8[]) as a (id, tokens)
+where w.id = a.id;
 
 -- name: in_flight
 -- How many messages each of these webhooks has under its lease. In a statement of its own, after the webhooks are held:

@@ -1,0 +1,138 @@
+"""Whatever a receiver does: the attempt ends in its time and has a name."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from service.store import attempts
+from tests.in_process import Service
+from tests.push.sink import sink
+
+pytestmark = pytest.mark.anyio
+
+Q = "/v1/queues/q"
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def receiver(handle: Handle) -> AsyncIterator[str]:
+    """Run a receiver that speaks whatever it likes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            await handle(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    server.close()
+
+
+def says(*parts: bytes, forever: bytes = b"", pause: float = 0) -> Handle:
+    """Write these, then this for as long as somebody reads."""
+
+    async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        while forever:
+            writer.write(forever)
+            await writer.drain()
+            await asyncio.sleep(pause)
+
+    return handle
+
+
+async def attempt(service: Service, url: str, **fields: object) -> dict[str, object]:
+    """Have a message posted there once; return what is kept of it."""
+    await service.queue()
+    config = {"url": url, "retry": {"delays": [3600]}, **fields}
+    made = await service.root.put(f"{Q}/webhooks/w", json=config)
+    assert made.status_code == 201, made.text
+    await service.root.post(f"{Q}/messages", json={"body": 1})
+    async with asyncio.timeout(10):
+        while not (found := (await service.root.get(f"{Q}/webhooks/w/attempts")).json()["items"]):  # noqa: ASYNC110 - the service tells nobody; it has to be asked
+            await asyncio.sleep(0.02)
+    kept: dict[str, object] = found[0]
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("handle", "status", "error"),
+    [
+        (says(HEAD + b"Content-Length: 2\r\n\r\nok"), 200, None),
+        (says(HEAD + b"Content-Length: 9999999999\r\n\r\n", forever=b"x" * 65536), 200, None),
+        (says(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"), 200, None),
+        (says(HEAD + b"Content-Length: 20\r\n\r\nshort"), None, "protocol_error"),
+        (says(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"), 302, None),
+        (says(HEAD, forever=b"X: " + b"y" * 1000 + b"\r\n"), None, "protocol_error"),
+        (says(HEAD + b"X: " + b"y" * 20000 + b"\r\n\r\n"), None, "protocol_error"),
+        (says(b"SSH-2.0-OpenSSH_9.2\r\n"), None, "protocol_error"),
+        (says(), None, "connection_error"),
+    ],
+    ids=[
+        "good",
+        "endless",
+        "not gzip",
+        "closed early",
+        "redirect",
+        "endless headers",
+        "long header",
+        "not HTTP",
+        "silent",
+    ],
+)
+async def test_what_a_receiver_says_has_a_name(
+    service: Service, handle: Handle, status: int | None, error: str | None
+) -> None:
+    async with receiver(handle) as url:
+        kept = await attempt(service, url, timeout=5)
+    assert (kept["status"], kept["error"]) == (status, error)
+
+
+async def test_a_byte_now_and_then_ends_with_the_time_of_the_whole(service: Service) -> None:
+    slowly = says(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", forever=b"1\r\nx\r\n", pause=0.1)
+    async with receiver(slowly) as url:
+        kept = await attempt(service, url, timeout=1)
+    assert kept["error"] == "timeout"
+    assert 1 <= float(str(kept["duration"])) < 1.6
+
+
+async def test_a_closed_port_is_named_and_the_message_stays(service: Service) -> None:
+    kept = await attempt(service, "http://127.0.0.1:1/")
+    assert (kept["status"], kept["error"], kept["outcome"]) == (None, "connection_error", "failed")
+    [shown] = (await service.root.get(f"{Q}/messages")).json()["items"]
+    assert (shown["state"], shown["last_error"]) == ("delayed", "connection_error")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://10.0.0.1/", "http://8.8.8.8/", "https://[::ffff:10.0.0.1]/", "https://localhost.:443@evil.example/"],
+)
+async def test_an_address_that_is_not_allowed_is_refused_when_it_is_written(service: Service, url: str) -> None:
+    await service.queue()
+    refused = await service.root.put(f"{Q}/webhooks/w", json={"url": url})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/url"
+
+
+async def test_attempts_are_listed_by_outcome_and_kept_for_seven_days(service: Service) -> None:
+    async with sink() as target:
+        kept = await attempt(service, target.url)
+    assert kept["outcome"] == "succeeded"
+    listing = f"{Q}/webhooks/w/attempts"
+    assert (await service.root.get(f"{listing}?outcome=failed")).json()["items"] == []
+    assert len((await service.root.get(f"{listing}?outcome=succeeded")).json()["items"]) == 1
+    shown = (await service.root.get(f"{Q}/webhooks/w")).json()
+    assert shown["success_rate"] == 1
+    assert 0 < shown["latency"] < 5
+    # Nine days later.
+    store = service.app._store
+    await attempts.keep_days(store.engine, store.clock.now() + timedelta(days=9))
+    assert (await service.root.get(listing)).json()["items"] == []
