@@ -208,7 +208,9 @@ class Attempt(Document):
     status: Annotated[int | None, Field(description="What was answered; null when nothing was.")]
     error: Annotated[
         str | None,
-        Field(description="`timeout`, `dns_error`, `tls_error`, `connection_error`, `protocol_error`, or null."),
+        Field(
+            description="`timeout`, `dns_error`, `tls_error`, `connection_error`, `protocol_error`, `address_refused`,"
+        ),
     ]
     response_excerpt: Annotated[str, Field(description="The first 1,024 bytes of the answer, as text.")]
 

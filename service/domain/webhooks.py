@@ -50,6 +50,7 @@ async def put_webhook(store: Store, key: WebhookKey, config: WebhookConfig, secr
         return await webhooks.change(connection, store.sealing, old, config, given or old.secrets), False
 
     found, created = await transaction(store.engine, work)
+    store.webhooks.set()
     store.pushes.set()
     return found, created
 
@@ -63,6 +64,7 @@ async def patch_webhook(store: Store, key: WebhookKey, change: Change, secret: s
         return await webhooks.change(connection, store.sealing, old, change(old.config), kept)
 
     found = await transaction(store.engine, work)
+    store.webhooks.set()
     store.pushes.set()
     return found
 

@@ -36,7 +36,8 @@ _LOOK_SECONDS = 0.25
 _PACE_SECONDS = 0.05
 _IDLE_SECONDS = 1.0
 _BLOCKED = timedelta(days=36500)
-_FINISH_SECONDS = 25.0
+_ROUND_SECONDS = 5.0
+_FINISH_SECONDS = 20.0
 
 
 class Dispatcher:
@@ -51,6 +52,7 @@ class Dispatcher:
         self._reports: dict[int, Report] = {}
         self._ended: list[tuple[Webhook, Attempt]] = []
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
 
     def open(self) -> None:
         """Start to push."""
@@ -59,7 +61,12 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Take nothing more; finish what is in flight."""
+        self._closing = True
+        self._store.webhooks.set()
+        self._store.pushes.set()
         if self._task is not None:
+            # Not in the middle of taking something.
+            await asyncio.wait({self._task}, timeout=_ROUND_SECONDS)
             await settle_down(self._task)
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=_FINISH_SECONDS)
@@ -70,51 +77,57 @@ class Dispatcher:
         await self._sender.close()
 
     async def _work(self) -> None:
-        while True:
+        while not self._closing:
             try:
                 rest = await self._round()
             except Unavailable:
-                rest = _IDLE_SECONDS
+                rest = None
             except Exception:  # noqa: BLE001 - it outlives whatever happens
                 _log.exception("push_failed")
-                rest = _IDLE_SECONDS
+                rest = None
+            # Where there is no webhook, no message is worth a look.
+            stir = self._store.webhooks if rest is None else self._store.pushes
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(rest):
-                    await self._store.pushes.wait()
-            await asyncio.sleep(_REST_SECONDS if self._store.pushes.is_set() else 0)
+                async with asyncio.timeout(_IDLE_SECONDS if rest is None else rest):
+                    await stir.wait()
+            await asyncio.sleep(_REST_SECONDS)
 
-    async def _round(self) -> float:
-        """Report, and take what there is room for; return how long to rest unless something comes."""
+    async def _round(self) -> float | None:
+        """Report, and take what there is room for; return how long to rest unless something comes, None: no webhook."""
         self._store.pushes.clear()
+        self._store.webhooks.clear()
+        began = asyncio.get_running_loop().time()
         async with self._turn:
             await self._report()
             slots = _SLOTS - len(self._in_flight)
             lease = self._store.identifiers.lease()
             taken, held_back = await pushes.take(self._link, lease, slots) if slots > 0 else ([], False)
             if not taken and not self._in_flight and await pushes.is_idle(self._link):
-                return _IDLE_SECONDS
+                return None
         for part in taken:
-            self._begin(part)
+            self._begin(part, began)
         if taken:
             self._store.pushes.set()
         return _PACE_SECONDS if held_back else _LOOK_SECONDS
 
-    def _begin(self, taken: Taken) -> None:
+    def _begin(self, taken: Taken, began: float) -> None:
         try:
             webhook = webhooks.loaded(self._store.sealing, taken.lane)
         except WrongKeyError:
             _log.error("webhook_unreadable", webhook=taken.lane["name"], queue=taken.lane["queue_name"])
             return
+        # From before the lease began, so that no request outlives it.
+        until = began + webhook.config.timeout.total_seconds()
         for row in taken.rows:
-            task = asyncio.get_running_loop().create_task(self._push(webhook, taken, row))
+            task = asyncio.get_running_loop().create_task(self._push(webhook, taken, row, until))
             self._in_flight.add(task)
             task.add_done_callback(self._in_flight.discard)
 
-    async def _push(self, webhook: Webhook, taken: Taken, row: asyncpg.Record) -> None:
+    async def _push(self, webhook: Webhook, taken: Taken, row: asyncpg.Record, until: float) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         at = self._store.clock.now()
-        outcome = await self._sender.attempt(_delivery(webhook, taken.lane, row), at)
+        outcome = await self._sender.attempt(_delivery(webhook, taken.lane, row), at, until)
         seconds = loop.time() - began
         PUSH_SECONDS.observe(seconds)
         PUSH_ATTEMPTS.labels(outcome.label).inc()

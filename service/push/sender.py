@@ -5,6 +5,7 @@ import ssl
 from datetime import datetime
 
 import aiohttp
+import structlog
 from yarl import URL
 
 from service.egress.addresses import RefusedError
@@ -12,6 +13,8 @@ from service.egress.gate import Gate
 from service.egress.urls import UrlError, read_url
 from service.push.outcomes import Outcome, pause_of
 from service.push.requests import Delivery, request_of
+
+_log = structlog.get_logger()
 
 _MOST_READ = 64 * 1024
 _KEPT = 1024
@@ -45,13 +48,16 @@ class Sender:
         for session in self._sessions.values():
             await session.close()
 
-    async def attempt(self, delivery: Delivery, at: datetime) -> Outcome:
-        """Post once; what went wrong has a name."""
+    async def attempt(self, delivery: Delivery, at: datetime, until: float) -> Outcome:
+        """Post once, until this time of the loop at most; what went wrong has a name."""
         try:
-            async with asyncio.timeout(delivery.webhook.config.timeout.total_seconds()):
+            async with asyncio.timeout_at(until):
                 return await self._post(delivery, at)
         except (aiohttp.ClientError, OSError, RefusedError, ValueError) as error:
             return Outcome(error=_name(error))
+        except Exception:  # noqa: BLE001 - whatever it was, the message is tried again by its schedule
+            _log.exception("push_unforeseen", webhook=delivery.webhook.name, queue=delivery.queue)
+            return Outcome(error="internal_error")
 
     async def _post(self, delivery: Delivery, at: datetime) -> Outcome:
         headers, body = request_of(delivery, at)

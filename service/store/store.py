@@ -61,6 +61,8 @@ class Store:
         self.push_link = self._links["push"]
         # Set when there may be something to push.
         self.pushes = asyncio.Event()
+        # Set when a webhook was made or changed.
+        self.webhooks = asyncio.Event()
         self._sends: Lane[Parcel, VisibleAt] = self._send_lane("send", sends.store)
         self._bounded: Lane[Parcel, VisibleAt] = self._send_lane("send-bounded", Rooms().store)
         self._once: Lane[Unique, list[Sent]] = Lane(
