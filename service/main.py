@@ -9,9 +9,8 @@ from service.api.docs import rendered
 from service.api.express import Express
 from service.api.performer import Performer, add_operations
 from service.auth.keyring import Keyring
-from service.egress.addresses import Guard, read_allowed
-from service.egress.gate import Gate
-from service.egress.resolver import SystemLookUp
+from service.egress.addresses import Rules
+from service.egress.resolver import Resolver
 from service.push.dispatcher import Dispatcher
 from service.push.sender import Sender
 from service.settings import Deployment, Settings
@@ -30,10 +29,10 @@ class App:
         tallies = Tallies(self._store.engine)
         self._upkeep = Upkeep(chores(self._store, self._keyring, tallies))
         settings = deployment.settings
-        gate = Gate(Guard(read_allowed(settings.push_allow), http=settings.push_http), SystemLookUp())
-        self._dispatcher = Dispatcher(self._store, Sender(gate))
+        resolver = Resolver(Rules(settings.push_allow, settings.push_http))
+        self._dispatcher = Dispatcher(self._store, Sender(resolver))
         performer = Performer(self._store, self._keyring)
-        self._api = build_api(self._store, self._keyring, tallies, gate, deployment)
+        self._api = build_api(self._store, self._keyring, tallies, resolver, deployment)
         add_operations(self._api, performer)
         self._front = Express(self._api, performer) if deployment.settings.express else self._api
 

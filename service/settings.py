@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.egress.addresses import read_allowed
+from service.egress.addresses import Allowed, parse_allowed
 
 MIB = 1024 * 1024
 
@@ -58,25 +58,23 @@ class Settings(BaseSettings):
         ge=1,
         description="Waiting receives that one process parks; one more is answered at once with what is there.",
     )
-    push_allow: str = Field(
-        "",
+    push_allow: Annotated[tuple[Allowed, ...], NoDecode] = Field(
+        (),
         description=(
-            "Networks that webhooks may be in though they are not public, with commas between: `10.0.0.0/8`, "
-            "`10.1.2.3/32:8443`, `[fd00::/8]:8443`."
+            "Networks that are not public and that push may reach nonetheless, with http too: `10.0.0.0/8`, "
+            "`fd00::/8`, at one port `10.0.0.0/8:8443`, `[fd00::/8]:8443`."
         ),
     )
-    push_http: bool = Field(default=False, description="Let webhooks at public addresses be reached by http too.")
+    push_http: bool = Field(default=False, description="Let push send by http, unencrypted, to public addresses.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     log_format: str = Field(
         "auto", description="json, text, or auto: text on a terminal.", pattern="^(json|text|auto)$"
     )
 
-    @field_validator("push_allow", mode="after")
+    @field_validator("push_allow", mode="before")
     @classmethod
-    def _networks(cls, text: str) -> str:
-        """Refuse what is no list of networks."""
-        read_allowed(text)
-        return text
+    def _networks(cls, networks: Any) -> Any:
+        return parse_allowed(networks) if isinstance(networks, str) else networks
 
     @field_validator("root_key", "secret_key", mode="after")
     @classmethod

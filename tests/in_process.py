@@ -59,7 +59,9 @@ class Service:
 
 def deployment(database: str, **settings: Any) -> Deployment:
     """Return what a service on this database is built from."""
-    return Deployment(Settings(**({"push_allow": "127.0.0.0/8"} | settings)), database, database, ROOT_KEY, SECRET_KEY)
+    return Deployment(
+        Settings(**({"push_allow": "127.0.0.0/8,::1"} | settings)), database, database, ROOT_KEY, SECRET_KEY
+    )
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from service.api.edge import Edge, send_problem
 from service.api.problems import problem_of
 from service.api.validation import invalid_request
 from service.auth.keyring import Keyring
-from service.egress.gate import Gate
+from service.egress.resolver import Resolver
 from service.errors import MalformedRequest, MethodNotAllowed, Problem
 from service.settings import Deployment
 from service.store.store import Store
@@ -33,7 +33,7 @@ class UnknownPath(Problem):
     title = "Not found"
 
 
-def build_api(store: Store, keyring: Keyring, tallies: Tallies, gate: Gate, deployment: Deployment) -> FastAPI:
+def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolver, deployment: Deployment) -> FastAPI:
     """Return the application. It opens nothing; `store` is opened and closed by whoever made it."""
     app = FastAPI(
         title="Restante",
@@ -53,7 +53,7 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, gate: Gate, depl
     app.state.keyring = keyring
     app.state.tallies = tallies
     app.state.cursors = Cursors(deployment.secret_key)
-    app.state.gate = gate
+    app.state.resolver = resolver
     app.state.draining = False
     app.add_middleware(Edge)
     for noun in (queues, browse, stored_messages, tasks, webhooks, projects, keys, limits, health, docs):

@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 
 from service.api.cursors import Cursors
 from service.auth.keyring import Keyring
-from service.egress.gate import Gate
+from service.egress.resolver import Resolver
 from service.store.store import Store
 from service.store.tallies import Tallies
 
@@ -27,12 +27,12 @@ async def _tallies(request: Request) -> Tallies:
     return request.app.state.tallies  # type: ignore[no-any-return]
 
 
-async def _gate(request: Request) -> Gate:
-    return request.app.state.gate  # type: ignore[no-any-return]
+async def _resolver(request: Request) -> Resolver:
+    return request.app.state.resolver  # type: ignore[no-any-return]
 
 
 StoreOf = Annotated[Store, Depends(_store)]
 KeyringOf = Annotated[Keyring, Depends(_keyring)]
 TalliesOf = Annotated[Tallies, Depends(_tallies)]
-GateOf = Annotated[Gate, Depends(_gate)]
+ResolverOf = Annotated[Resolver, Depends(_resolver)]
 CursorsOf = Annotated[Cursors, Depends(_cursors)]

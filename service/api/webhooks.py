@@ -19,15 +19,15 @@ from service.api.fields import Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
-from service.api.state import CursorsOf, GateOf, StoreOf
+from service.api.state import CursorsOf, ResolverOf, StoreOf
 from service.auth.scopes import require_queue
 from service.domain import webhooks
 from service.domain.webhooks import WebhookKey
-from service.egress.addresses import RefusedError
-from service.egress.gate import Gate
-from service.egress.urls import UrlError
+from service.egress.addresses import Refused
+from service.egress.resolver import Resolver
+from service.egress.urls import BadUrl, parse
 from service.errors import invalid
-from service.model import NAME_PATTERN, OnExhausted, Retry, WebhookConfig, WebhookMode
+from service.model import NAME_PATTERN, Caller, OnExhausted, Retry, WebhookConfig, WebhookMode
 from service.store.store import Store
 
 router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
@@ -208,9 +208,7 @@ class Attempt(Document):
     status: Annotated[int | None, Field(description="What was answered; null when nothing was.")]
     error: Annotated[
         str | None,
-        Field(
-            description="`timeout`, `dns_error`, `tls_error`, `connection_error`, `protocol_error`, `address_refused`,"
-        ),
+        Field(description="Where nothing was answered: `timeout`, `dns_error`, `tls_error` and others."),
     ]
     response_excerpt: Annotated[str, Field(description="The first 1,024 bytes of the answer, as text.")]
 
@@ -247,12 +245,12 @@ def _changed(changes: WebhookChanges) -> dict[str, Any]:
     return {name: getattr(_DEFAULTS, name) if value is None else value for name, value in wanted.items()}
 
 
-async def _check_url(gate: Gate, url: str) -> None:
+async def _check_url(resolver: Resolver, url: str, caller: Caller) -> None:
     try:
-        await gate.check(url)
-    except UrlError as error:
+        await resolver.vet(parse(url), str(caller.project_id))
+    except BadUrl as error:
         raise invalid("/url", "wrong_form", str(error)) from None
-    except RefusedError as error:
+    except Refused as error:
         raise invalid("/url", "address_refused", str(error)) from None
 
 
@@ -294,11 +292,17 @@ async def _document(found: model.Webhook, store: Store) -> dict[str, Any]:
     responses=problems(_NO_QUEUE, body=True) | {201: {"description": "Created.", "model": NewWebhook}},
 )
 async def put_webhook(
-    *, queue: QueueName, webhook: WebhookName, fields: WebhookFields, caller: Manager, store: StoreOf, gate: GateOf
+    *,
+    queue: QueueName,
+    webhook: WebhookName,
+    fields: WebhookFields,
+    caller: Manager,
+    store: StoreOf,
+    resolver: ResolverOf,
 ) -> Any:
     """Make a webhook (201, with its secret, this once), or give it the whole configuration (200)."""
     require_queue(caller, queue)
-    await _check_url(gate, fields.url)
+    await _check_url(resolver, fields.url, caller)
     config = _config(fields)
     found, created = await webhooks.put_webhook(
         store, WebhookKey(caller.project_id, queue, webhook), config, fields.secret
@@ -324,12 +328,12 @@ async def patch_webhook(
     changes: WebhookChanges = _NO_CHANGES,
     caller: Manager,
     store: StoreOf,
-    gate: GateOf,
+    resolver: ResolverOf,
 ) -> Any:
     """Replace the fields given; null sets the default. Attempts that begin later go by it."""
     require_queue(caller, queue)
     if changes.url is not None:
-        await _check_url(gate, changes.url)
+        await _check_url(resolver, changes.url, caller)
     wanted = _changed(changes)
 
     def change(old: WebhookConfig) -> WebhookConfig:

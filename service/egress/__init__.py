@@ -1,1 +1,1 @@
-"""Where the service may connect to on behalf of those who register webhooks."""
+"""Where the service may connect on behalf of its users: which URLs, which names, which addresses."""

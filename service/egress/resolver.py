@@ -1,96 +1,150 @@
-"""Looking up hosts: every answer is judged, and what was judged is what is connected to."""
+"""From names to addresses that were judged.
+
+The system's resolver cannot be interrupted: a name whose servers never answer holds a thread for half a minute. So each
+look-up has a thread of its own, those of one caller are few, all who ask for a name share one, and nobody waits long.
+"""
 
 import asyncio
+import contextlib
+import functools
 import socket
+import threading
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from weakref import WeakValueDictionary
 
-from aiohttp.abc import AbstractResolver, ResolveResult
+from service.egress.addresses import Address, Rules, literal
+from service.egress.urls import Target
 
-from service.egress.addresses import Guard
-
-_LOOK_UP_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
 _KEPT_SECONDS = 30.0
-_KEPT_NAMES = 10_000
-_THREADS = 64
-
-LookUp = Callable[[str], Awaitable[list[str]]]
-
-
-class SystemLookUp:
-    """Asks the system's resolver, in threads: it cannot be interrupted, so one that hangs is left behind."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolver")
-        self._running: dict[str, asyncio.Future[list[str]]] = {}
-
-    async def __call__(self, host: str) -> list[str]:
-        """Return the addresses of a name, each once. Raises OSError, also when it takes too long."""
-        running = self._running.get(host)
-        if running is None:
-            # Whoever asks for the same name waits for the same answer: a name that hangs holds one thread.
-            running = asyncio.get_running_loop().run_in_executor(self._threads, _addresses, host)
-            self._running[host] = running
-            running.add_done_callback(lambda done: self._forget(host, done))
-        try:
-            async with asyncio.timeout(_LOOK_UP_SECONDS):
-                return await asyncio.shield(running)
-        except TimeoutError as error:
-            raise OSError("the look-up took too long") from error
-
-    def _forget(self, host: str, done: "asyncio.Future[list[str]]") -> None:
-        del self._running[host]
-        if not done.cancelled():
-            done.exception()
+_MOST_KEPT = 10_000
+_THREADS = 256
+_THREADS_OF_A_CALLER = 8
 
 
-def _addresses(host: str) -> list[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+class Unresolved(OSError):  # noqa: N818 - it says what happened
+    """No address was found for a name; the text is for the user."""
 
 
-class GuardedResolver(AbstractResolver):
-    """What aiohttp's connector asks. A name with one address that is refused is refused."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    addresses: tuple[Address, ...]
+    until: float
 
-    def __init__(self, guard: Guard, look_up: LookUp, *, encrypted: bool) -> None:
-        self._guard = guard
+
+def system_look_up(host: str) -> Iterable[str]:
+    """Return the name's IPv4 and IPv6 addresses; blocks for as long as the system likes."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+
+
+class Resolver:
+    """Finds and judges addresses; lives in one event loop, with a memory of half a minute."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        look_up: Callable[[str], Iterable[str]] = system_look_up,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rules = rules
         self._look_up = look_up
-        self._encrypted = encrypted
-        self._kept: dict[str, tuple[float, list[str]]] = {}
+        self._clock = clock
+        self._kept: dict[str, _Answer] = {}
+        self._running: dict[str, asyncio.Future[_Answer]] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._threads = asyncio.Semaphore(_THREADS)
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return where to connect to. Raises OSError, RefusedError."""
-        addresses = await self._addresses(host)
-        self._guard.check(addresses, port, encrypted=self._encrypted)
-        return [_result(host, address, port) for address in addresses if _fits(address, family)]
+    async def judged(self, host: str, port: int, *, http: bool, caller: str) -> tuple[Address, ...]:
+        """Return where a connection may go; one address that is refused is enough to refuse the name.
 
-    async def _addresses(self, host: str) -> list[str]:
-        now = time.monotonic()
-        kept = self._kept.get(host)
-        if kept is not None and now < kept[0]:
-            return kept[1]
-        found = await self._look_up(host)
-        if len(self._kept) >= _KEPT_NAMES:
-            del self._kept[next(iter(self._kept))]
-        self._kept[host] = now + _KEPT_SECONDS, found
+        Raises:
+            Refused: if push may not connect there.
+            Unresolved: if the name has no address, or none was found in time.
+        """
+        written = literal(host)
+        found = await self._addresses(host, caller) if written is None else (written,)
+        for address in found:
+            self.rules.judge(host, address, port, http=http)
         return found
 
-    async def close(self) -> None:
-        """Forget everything."""
-        self._kept.clear()
+    async def vet(self, target: Target, caller: str) -> None:
+        """Raise Refused if push may not connect to the target as things stand; a name may get its address later."""
+        http = target.scheme == "http"
+        if http and not self.rules.allowed:
+            self.rules.judge_http(target.host)
+        try:
+            await self.judged(target.host, target.port, http=http, caller=caller)
+        except Unresolved:
+            if http:
+                self.rules.judge_http(target.host)
+
+    async def _addresses(self, host: str, caller: str) -> tuple[Address, ...]:
+        answer = self._kept.get(host)
+        if answer is None or answer.until <= self._clock():
+            answer = await self._asked(host, caller)
+        if not answer.addresses:
+            raise Unresolved(f"No address was found for {host}.")
+        return answer.addresses
+
+    async def _asked(self, host: str, caller: str) -> _Answer:
+        """Wait for the look-up of a name, which goes on if the caller leaves."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                running = self._running.get(host) or await self._begun(host, caller)
+                return await asyncio.shield(running)
+        except TimeoutError:
+            raise Unresolved(f"No address was found for {host} within {_PATIENCE_SECONDS:g} seconds.") from None
+
+    async def _begun(self, host: str, caller: str) -> asyncio.Future[_Answer]:
+        """Wait for a turn of the caller's, then start a look-up unless another did so meanwhile."""
+        turns = self._turns.setdefault(caller, asyncio.Semaphore(_THREADS_OF_A_CALLER))
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(turns)
+            await stack.enter_async_context(self._threads)
+            if host not in self._running:
+                running = self._started(host)
+                running.add_done_callback(lambda _: turns.release())
+                running.add_done_callback(lambda _: self._threads.release())
+                stack.pop_all()
+                return running
+            return self._running[host]
+
+    def _started(self, host: str) -> asyncio.Future[_Answer]:
+        loop = asyncio.get_running_loop()
+        ended = functools.partial(self._ended, host)
+
+        def work() -> None:
+            addresses: tuple[Address, ...] = ()
+            try:
+                addresses = _found(self._look_up, host)
+            finally:
+                # The loop may have ended before the name's servers answered.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(ended, addresses)
+
+        try:
+            # Not an executor's: those are waited for when the process ends.
+            threading.Thread(target=work, name="resolver", daemon=True).start()
+        except RuntimeError:
+            raise Unresolved(f"{host} cannot be looked up now: the machine has no thread left.") from None
+        self._running[host] = loop.create_future()
+        return self._running[host]
+
+    def _ended(self, host: str, addresses: tuple[Address, ...]) -> None:
+        answer = _Answer(addresses, self._clock() + _KEPT_SECONDS)
+        self._kept.pop(host, None)
+        if addresses:
+            self._kept[host] = answer
+        if len(self._kept) > _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._running.pop(host).set_result(answer)
 
 
-def _fits(address: str, family: socket.AddressFamily) -> bool:
-    return family in {socket.AF_UNSPEC, _family(address)}
-
-
-def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def _result(host: str, address: str, port: int) -> ResolveResult:
-    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-    return ResolveResult(hostname=host, host=address, port=port, family=_family(address), proto=0, flags=flags)
+def _found(look_up: Callable[[str], Iterable[str]], host: str) -> tuple[Address, ...]:
+    try:
+        return tuple(ip_address(text) for text in dict.fromkeys(look_up(host)))
+    except (OSError, ValueError):
+        return ()

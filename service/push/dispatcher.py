@@ -167,6 +167,7 @@ class Dispatcher:
 def _delivery(webhook: Webhook, lane: asyncpg.Record, row: asyncpg.Record) -> Delivery:
     return Delivery(
         webhook=webhook,
+        project_id=lane["project_id"],
         queue=lane["queue_name"],
         message_id=row["id"],
         number=row["attempts"],

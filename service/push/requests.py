@@ -23,6 +23,7 @@ class Delivery:
     """One attempt at one message. `number` counts from 1, over all webhooks of the queue."""
 
     webhook: Webhook
+    project_id: int
     queue: str
     message_id: UUID
     number: int

@@ -101,7 +101,8 @@ async def test_a_byte_now_and_then_ends_with_the_time_of_the_whole(service: Serv
     async with receiver(slowly) as url:
         kept = await attempt(service, url, timeout=1)
     assert kept["error"] == "timeout"
-    assert 1 <= float(str(kept["duration"])) < 1.6
+    # The time runs from before the message was leased.
+    assert 0.8 <= float(str(kept["duration"])) < 1.6
 
 
 async def test_a_closed_port_is_named_and_the_message_stays(service: Service) -> None:

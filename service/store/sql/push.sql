@@ -26,7 +26,7 @@ with moment as materialized (
     update webhook as w set served_at = moment.now from moment, held where w.id = held.id
 )
 select
-    held.*, queue.number, queue.version, queue.name as queue_name, queue.type = 'fifo' as is_fifo,
+    held.*, queue.project_id, queue.number, queue.version, queue.name as queue_name, queue.type = 'fifo' as is_fifo,
     -- No more than a tenth of a second's worth is kept for later: a rate holds over any second.
     case when held.rate_limit is not null then least(
         greatest(held.rate_limit / 10, 1),

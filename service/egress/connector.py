@@ -1,0 +1,137 @@
+"""aiohttp, connecting only where the rules allow.
+
+Its resolver judges the addresses of names. Addresses that are written in a URL never meet a resolver, so each socket is
+judged once more where it is made: what a socket is made for is what it is connected to.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from ipaddress import ip_address
+from ssl import SSLContext
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest, ConnectionKey
+from aiohttp.tracing import Trace
+from yarl import URL
+
+from service.egress.addresses import Refused
+from service.egress.resolver import Resolver
+from service.egress.tls import tls_context
+from service.egress.urls import Target
+
+# A connection is judged when it is made, so it must not last: 150 s, then one request of at most 120 s and 15 s idle
+# stay under five minutes.
+_REUSED_SECONDS = 150.0
+_IDLE_SECONDS = 15.0
+
+_caller: ContextVar[str] = ContextVar("caller", default="")
+_http: ContextVar[bool] = ContextVar("http", default=True)
+
+_AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
+
+
+def open_session(resolver: Resolver, tls: SSLContext | None = None) -> aiohttp.ClientSession:
+    """Return a session that nothing in the environment diverts; requests forbid redirects and bound themselves."""
+    return aiohttp.ClientSession(
+        connector=Connector(resolver, tls or tls_context()),
+        headers={"Accept-Encoding": "identity"},
+        trust_env=False,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+@contextlib.contextmanager
+def on_behalf_of(caller: str) -> Iterator[None]:
+    """Count the names that are resolved within as this caller's, whose slow ones delay its own alone."""
+    token = _caller.set(caller)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
+def url_of(target: Target) -> URL:
+    """Return what aiohttp sends to, with the path and query as they were written."""
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return URL(f"{target.scheme}://{host}:{target.port}{target.target}", encoded=True)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Makes connections to judged addresses, and keeps none of them for long. Whoever sends bounds how many."""
+
+    def __init__(self, resolver: Resolver, tls: SSLContext) -> None:
+        super().__init__(
+            resolver=_JudgedNames(resolver),
+            socket_factory=self._socket,
+            ssl=tls,
+            use_dns_cache=False,
+            keepalive_timeout=_IDLE_SECONDS,
+            limit=0,
+        )
+        self._rules = resolver.rules
+        self._made: WeakKeyDictionary[ResponseHandler, float] = WeakKeyDictionary()
+
+    async def _create_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as in the class above
+    ) -> ResponseHandler:
+        token = _http.set(not req.is_ssl())
+        try:
+            connection = await super()._create_connection(req, traces, timeout)
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error.__cause__, Refused):
+                raise error.os_error.__cause__ from None
+            raise
+        finally:
+            _http.reset(token)
+        self._made[connection] = time.monotonic()
+        return connection
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        old = time.monotonic() - self._made.get(protocol, 0) > _REUSED_SECONDS
+        super()._release(key, protocol, should_close=should_close or old)
+
+    def _socket(self, info: _AddrInfo) -> socket.socket:
+        family, kind, protocol, _, (host, port, *_) = info
+        try:
+            self._rules.judge(str(host), ip_address(str(host)), int(str(port)), http=_http.get())
+        except Refused as refused:
+            # The race to connect takes nothing else for a failure.
+            raise PermissionError(str(refused)) from refused
+        return socket.socket(family, kind, protocol)
+
+
+class _JudgedNames(AbstractResolver):
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - always both: one refused refuses all
+    ) -> list[ResolveResult]:
+        found = await self._resolver.judged(host, port, http=_http.get(), caller=_caller.get())
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in found
+        ]
+
+    async def close(self) -> None:
+        pass
