@@ -69,6 +69,7 @@ OPERATIONS = [
 def test_who_may_call_it_is_written_here_for_every_operation() -> None:
     assert {operation_id for operation_id, _, _ in OPERATIONS} == ALLOWED.keys()
 
+
 # What an operation must be given to look at its queue at all.
 _BODIES = {"put_webhook": {"url": "https://example.com/"}}
 
