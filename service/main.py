@@ -33,6 +33,7 @@ class App:
         self._dispatcher = Dispatcher(self._store, Sender(resolver))
         performer = Performer(self._store, self._keyring)
         self._api = build_api(self._store, self._keyring, tallies, resolver, deployment)
+        self._api.state.test_webhook = self._dispatcher.test
         add_operations(self._api, performer)
         self._front = Express(self._api, performer) if deployment.settings.express else self._api
 

@@ -1,5 +1,6 @@
 """What the operations of one process share."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -7,6 +8,7 @@ from fastapi import Depends, Request
 from service.api.cursors import Cursors
 from service.auth.keyring import Keyring
 from service.egress.resolver import Resolver
+from service.model import Attempt, Queue, Webhook
 from service.store.store import Store
 from service.store.tallies import Tallies
 
@@ -34,5 +36,13 @@ async def _resolver(request: Request) -> Resolver:
 StoreOf = Annotated[Store, Depends(_store)]
 KeyringOf = Annotated[Keyring, Depends(_keyring)]
 TalliesOf = Annotated[Tallies, Depends(_tallies)]
+TestWebhook = Callable[[Queue, Webhook], Awaitable[Attempt]]
+
+
+async def _test_webhook(request: Request) -> TestWebhook:
+    return request.app.state.test_webhook  # type: ignore[no-any-return]
+
+
+TestWebhookOf = Annotated[TestWebhook, Depends(_test_webhook)]
 ResolverOf = Annotated[Resolver, Depends(_resolver)]
 CursorsOf = Annotated[Cursors, Depends(_cursors)]

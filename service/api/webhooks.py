@@ -19,7 +19,7 @@ from service.api.fields import Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
-from service.api.state import CursorsOf, ResolverOf, StoreOf
+from service.api.state import CursorsOf, ResolverOf, StoreOf, TestWebhookOf
 from service.auth.scopes import require_queue
 from service.domain import webhooks
 from service.domain.webhooks import WebhookKey
@@ -414,6 +414,24 @@ async def rotate_webhook_secret(
     require_queue(caller, queue)
     _, secret = await webhooks.rotate_secret(store, WebhookKey(caller.project_id, queue, webhook), rotation.overlap)
     return Rotated(secret=secret)
+
+
+@router.post(
+    "/v1/queues/{queue}/webhooks/{webhook}/test",
+    operation_id="test_webhook",
+    summary="Send a test message to a webhook",
+    responses=problems(_NO_WEBHOOK),
+)
+async def test_webhook(
+    queue: QueueName, webhook: WebhookName, caller: Manager, store: StoreOf, test: TestWebhookOf
+) -> Attempt:
+    """Post one signed message, `{"type": "restante.test", ...}`, whatever the webhook's state; tell what came of it.
+
+    It is not stored, not tried again, and not among the attempts that are listed.
+    """
+    require_queue(caller, queue)
+    key = WebhookKey(caller.project_id, queue, webhook)
+    return _attempt(await test(*await webhooks.get_webhook(store, key)))
 
 
 @router.get(

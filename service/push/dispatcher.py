@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from service.errors import Problem, Unavailable
-from service.model import LEAST_URGENT, Action, Attempt, OnExhausted, Webhook
+from service.model import LEAST_URGENT, Action, Attempt, OnExhausted, Queue, Webhook
 from service.push.outcomes import Outcome, next_delay
 from service.push.requests import Delivery
 from service.push.sender import Sender
@@ -75,6 +75,30 @@ class Dispatcher:
         with contextlib.suppress(Problem):
             await self._report()
         await self._sender.close()
+
+    async def test(self, queue: Queue, webhook: Webhook) -> Attempt:
+        """Post one signed message that says that it is a test; it is stored nowhere and tried once."""
+        body = msgspec.json.encode({"type": "restante.test", "queue": queue.name, "webhook": webhook.name})
+        delivery = Delivery(
+            webhook=webhook,
+            project_id=queue.project_id,
+            queue=queue.name,
+            message_id=self._store.identifiers.message(),
+            number=1,
+            is_json=True,
+            content_type=None,
+            headers=(),
+            group=None,
+            priority=0,
+            traceparent=None,
+            tracestate=None,
+            body=body,
+        )
+        loop, at = asyncio.get_running_loop(), self._store.clock.now()
+        began = loop.time()
+        outcome = await self._sender.attempt(delivery, at, began + webhook.config.timeout.total_seconds())
+        identity = self._store.identifiers.message()
+        return outcome.attempt(identity, delivery.message_id, 1, at, loop.time() - began)
 
     async def _work(self) -> None:
         while not self._closing:

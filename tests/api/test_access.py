@@ -32,6 +32,7 @@ ALLOWED = {
     "delete_webhook": {"manage", "admin"},
     "list_webhooks": {"manage", "admin"},
     "rotate_webhook_secret": {"manage", "admin"},
+    "test_webhook": {"manage", "admin"},
     "list_webhook_attempts": {"browse", "admin"},
     "get_task": {"manage", "admin"},
     "cancel_task": {"manage", "admin"},

@@ -284,6 +284,21 @@ async def test_other_forms_carry_the_body_as_it_is(service: Service, mode: str) 
         assert encoded["type"] == "restante.message"
 
 
+async def test_a_test_message_is_signed_posted_once_and_tells_what_came_of_it(service: Service) -> None:
+    await service.queue()
+    async with sink(answers(500)) as target:
+        made = await webhook(service, target, enabled=False)
+        answer = await service.root.post(f"{Q}/webhooks/w/test")
+        assert answer.status_code == 200, answer.text
+        [posted] = target.posted
+    told = answer.json()
+    assert (told["outcome"], told["status"], told["number"]) == ("failed", 500, 1)
+    assert told["message_id"] == posted.headers["webhook-id"]
+    verified = Verifier(made["secret"]).verify(posted.body, posted.headers)
+    assert verified == {"type": "restante.test", "queue": "q", "webhook": "w"}
+    assert await total(service) == 0
+
+
 async def test_pull_and_push_share_one_ledger(service: Service) -> None:
     await service.queue()
     await send(service, "pulled")
