@@ -110,7 +110,7 @@ async def _send(connection: asyncpg.Connection, queue: Queue) -> UUID:
 async def _claim_on(connection: asyncpg.Connection, queue: Queue) -> list[UUID]:
     """Claim as another process does, on a connection whose transaction is ours."""
     rows = await connection.fetch(
-        STATEMENTS["messages.claim"], [queue.number], [queue.version], [BEGINNING], [5], [10**6], [_LEASE], 77
+        STATEMENTS["messages.claim"], [queue.number], [queue.version], [BEGINNING], [5], [10**6], [_LEASE], 77, [None]
     )
     return [row["id"] for row in rows if row["id"] is not None]
 
