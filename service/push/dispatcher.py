@@ -47,7 +47,6 @@ class Dispatcher:
         self._store = store
         self._sender = sender
         self._link = store.push_link
-        self._turn = asyncio.Lock()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._reports: dict[int, Report] = {}
         self._ended: list[tuple[Webhook, Attempt]] = []
@@ -86,12 +85,6 @@ class Dispatcher:
             message_id=self._store.identifiers.message(),
             number=1,
             is_json=True,
-            content_type=None,
-            headers=(),
-            group=None,
-            priority=0,
-            traceparent=None,
-            tracestate=None,
             body=body,
         )
         loop, at = asyncio.get_running_loop(), self._store.clock.now()
@@ -121,13 +114,12 @@ class Dispatcher:
         self._store.pushes.clear()
         self._store.webhooks.clear()
         began = asyncio.get_running_loop().time()
-        async with self._turn:
-            await self._report()
-            slots = _SLOTS - len(self._in_flight)
-            lease = self._store.identifiers.lease()
-            taken, held_back = await pushes.take(self._link, lease, slots) if slots > 0 else ([], False)
-            if not taken and not self._in_flight and await pushes.is_idle(self._link):
-                return None
+        await self._report()
+        slots = _SLOTS - len(self._in_flight)
+        lease = self._store.identifiers.lease()
+        taken, held_back = await pushes.take(self._link, lease, slots) if slots > 0 else ([], False)
+        if not taken and not self._in_flight and await pushes.is_idle(self._link):
+            return None
         for part in taken:
             self._begin(part, began)
         if taken:

@@ -28,13 +28,13 @@ class Delivery:
     message_id: UUID
     number: int
     is_json: bool
-    content_type: str | None
-    headers: tuple[tuple[str, str], ...]
-    group: str | None
-    priority: int
-    traceparent: str | None
-    tracestate: str | None
     body: bytes
+    content_type: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    group: str | None = None
+    priority: int = 0
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 def request_of(delivery: Delivery, at: datetime) -> tuple[list[tuple[str, str]], bytes]:
@@ -42,7 +42,6 @@ def request_of(delivery: Delivery, at: datetime) -> tuple[list[tuple[str, str]],
     content_type, body = _MAKE[delivery.webhook.config.mode](delivery)
     headers = [
         ("content-type", content_type),
-        ("accept-encoding", "identity"),
         ("user-agent", USER_AGENT),
         ("webhook-id", str(delivery.message_id)),
         ("webhook-timestamp", str(int(at.timestamp()))),

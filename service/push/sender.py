@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 _MOST_READ = 64 * 1024
 _KEPT = 1024
 # aiohttp's own, by parts, is left out.
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
 class Sender:

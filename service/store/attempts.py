@@ -61,7 +61,6 @@ async def listed(
     mine: list[ColumnElement[bool]] = [
         attempt.c.queue_id == webhook.queue_id,
         attempt.c.webhook_id == webhook.id,
-        attempt.c.started_at > webhook.created_at - KEPT,
     ]
     if before is not None:
         mine.append(attempt.c.id < before)
