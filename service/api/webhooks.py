@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from service.egress.resolver import Resolver
 from service.egress.urls import BadUrl, parse
 from service.errors import invalid
 from service.model import NAME_PATTERN, Caller, OnExhausted, Retry, WebhookConfig, WebhookMode
+from service.store.attempts import Health
 from service.store.store import Store
 
 router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
@@ -254,9 +255,13 @@ async def _check_url(resolver: Resolver, url: str, caller: Caller) -> None:
         raise invalid("/url", "address_refused", str(error)) from None
 
 
-async def _document(found: model.Webhook, store: Store) -> dict[str, Any]:
-    health = await webhooks.health_of(store, found)
-    config, paused = found.config, found.paused_until is not None and found.paused_until > store.clock.now()
+async def _answer(found: model.Webhook, store: Store) -> dict[str, Any]:
+    [health] = await webhooks.health_of(store, [found])
+    return _document(found, health, store.clock.now())
+
+
+def _document(found: model.Webhook, health: Health, now: datetime) -> dict[str, Any]:
+    config, paused = found.config, found.paused_until is not None and found.paused_until > now
     state, reason = "active", None
     if not config.enabled:
         state, reason = "disabled", found.pause_reason if found.pause_reason == "gone" else "enabled is false"
@@ -307,7 +312,7 @@ async def put_webhook(
     found, created = await webhooks.put_webhook(
         store, WebhookKey(caller.project_id, queue, webhook), config, fields.secret
     )
-    document = await _document(found, store)
+    document = await _answer(found, store)
     if created:
         made = NewWebhook(**document, secret=found.secrets[0].text)
         return Response(made.model_dump_json(), 201, media_type="application/json")
@@ -340,7 +345,7 @@ async def patch_webhook(
         return replace(old, **wanted)
 
     found = await webhooks.patch_webhook(store, WebhookKey(caller.project_id, queue, webhook), change, changes.secret)
-    return await _document(found, store)
+    return await _answer(found, store)
 
 
 @router.get(
@@ -354,7 +359,7 @@ async def get_webhook(queue: QueueName, webhook: WebhookName, caller: Manager, s
     """Return a webhook's configuration and state."""
     require_queue(caller, queue)
     _, found = await webhooks.get_webhook(store, WebhookKey(caller.project_id, queue, webhook))
-    return await _document(found, store)
+    return await _answer(found, store)
 
 
 @router.delete(
@@ -392,7 +397,8 @@ async def list_webhooks(
     listing = ("webhooks", caller.project_id, queue)
     after = cursors.open(query.cursor, *listing) if query.cursor is not None else ""
     found, last = await webhooks.list_webhooks(store, caller.project_id, queue, after, query.limit)
-    documents = [Webhook(**await _document(webhook, store)) for webhook in found]
+    healths, now = await webhooks.health_of(store, found), store.clock.now()
+    documents = [Webhook(**_document(webhook, health, now)) for webhook, health in zip(found, healths, strict=True)]
     return page(WebhookPage, documents, cursors.seal(last, *listing) if last is not None else None, request, response)
 
 

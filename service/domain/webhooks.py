@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -59,7 +59,7 @@ async def patch_webhook(store: Store, key: WebhookKey, change: Change, secret: s
     """Change some of a webhook's configuration. Raises NotFound."""
 
     async def work(connection: AsyncConnection) -> Webhook:
-        old = await _locked(store, connection, key)
+        _, old = await _found(store, connection, key, lock=True)
         kept = old.secrets if secret is None else (Secret(secret),)
         return await webhooks.change(connection, store.sealing, old, change(old.config), kept)
 
@@ -74,7 +74,7 @@ async def rotate_secret(store: Store, key: WebhookKey, overlap: timedelta) -> tu
     fresh = new_secret()
 
     async def work(connection: AsyncConnection) -> Webhook:
-        old = await _locked(store, connection, key)
+        _, old = await _found(store, connection, key, lock=True)
         now = store.clock.now()
         ends = now + overlap
         standing = [secret for secret in old.secrets if secret.until is None or secret.until > now]
@@ -87,12 +87,7 @@ async def rotate_secret(store: Store, key: WebhookKey, overlap: timedelta) -> tu
 
 async def get_webhook(store: Store, key: WebhookKey) -> tuple[Queue, Webhook]:
     """Return a webhook with its queue. Raises NotFound."""
-
-    async def work(connection: AsyncConnection) -> tuple[Queue, Webhook]:
-        queue = await queues.existing(connection, key.project_id, key.queue)
-        return queue, await webhooks.existing(connection, store.sealing, queue.id, key.name)
-
-    return await transaction(store.engine, work)
+    return await transaction(store.engine, lambda connection: _found(store, connection, key))
 
 
 async def list_webhooks(
@@ -119,13 +114,15 @@ async def delete_webhook(store: Store, key: WebhookKey) -> None:
     await transaction(store.engine, work)
 
 
-async def _locked(store: Store, connection: AsyncConnection, key: WebhookKey) -> Webhook:
+async def _found(
+    store: Store, connection: AsyncConnection, key: WebhookKey, *, lock: bool = False
+) -> tuple[Queue, Webhook]:
     queue = await queues.existing(connection, key.project_id, key.queue)
-    return await webhooks.existing(connection, store.sealing, queue.id, key.name, lock=True)
+    return queue, await webhooks.existing(connection, store.sealing, queue.id, key.name, lock=lock)
 
 
-async def health_of(store: Store, found: Webhook) -> Health:
-    """Return how a webhook has done of late."""
+async def health_of(store: Store, found: Sequence[Webhook]) -> list[Health]:
+    """Return how each of these webhooks has done of late."""
     return await transaction(store.engine, lambda connection: attempts.health(connection, found))
 
 
@@ -135,8 +132,7 @@ async def list_attempts(
     """Return a page of attempts, the last one first, and the id behind which the next page begins. Raises NotFound."""
 
     async def work(connection: AsyncConnection) -> list[Attempt]:
-        queue = await queues.existing(connection, key.project_id, key.queue)
-        found = await webhooks.existing(connection, store.sealing, queue.id, key.name)
+        _, found = await _found(store, connection, key)
         return await attempts.listed(connection, found, before, limit + 1, succeeded=succeeded)
 
     found = await transaction(store.engine, work)

@@ -73,12 +73,14 @@ async def listed(
     return [Attempt(*row) for row in rows]
 
 
-async def health(connection: AsyncConnection, webhook: Webhook) -> Health:
-    """Return how a webhook has done of late."""
-    [row] = await (await driver(connection)).fetch(_HEALTH, webhook.queue_id, webhook.id)
-    if not row["attempts"]:
-        return Health(None, None)
-    return Health(row["succeeded"] / row["attempts"], row["latency"])
+async def health(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> list[Health]:
+    """Return how each of these webhooks has done of late."""
+    keys = [webhook.queue_id for webhook in webhooks], [webhook.id for webhook in webhooks]
+    return [_health(row) for row in await (await driver(connection)).fetch(_HEALTH, *keys)]
+
+
+def _health(row: Any) -> Health:
+    return Health(row["succeeded"] / row["attempts"], row["latency"]) if row["attempts"] else Health(None, None)
 
 
 async def keep_days(engine: AsyncEngine, now: datetime) -> None:

@@ -7,18 +7,23 @@ from unnest(
 );
 
 -- name: health
--- Of the last thousand attempts of a webhook: how many there were, how many succeeded, and the median of their duration.
-select
-    count(*) as attempts,
-    count(*) filter (where last.error is null and last.status between 200 and 299) as succeeded,
-    percentile_cont(0.5) within group (order by last.duration) as latency
-from (
-    select a.error, a.status, a.duration
-    from attempt as a
-    where a.queue_id = $1 and a.webhook_id = $2
-    order by a.id desc
-    limit 1000
-) as last;
+-- Of the last thousand attempts of each webhook: how many there were, how many succeeded, and the median of their duration.
+select health.*
+from unnest($1::bigint[], $2::bigint[]) with ordinality as w (queue_id, id, ord)
+cross join lateral (
+    select
+        count(*) as attempts,
+        count(*) filter (where last.error is null and last.status between 200 and 299) as succeeded,
+        percentile_cont(0.5) within group (order by last.duration) as latency
+    from (
+        select a.error, a.status, a.duration
+        from attempt as a
+        where a.queue_id = w.queue_id and a.webhook_id = w.id
+        order by a.id desc
+        limit 1000
+    ) as last
+) as health
+order by w.ord;
 
 -- name: days
 -- The partitions that there are, by their names.
