@@ -1,7 +1,6 @@
 """The order of a group is the order of the senders' answers, whatever happens to a sender's commit."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,10 +23,11 @@ async def other(database: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def _store_elsewhere(other: asyncpg.Connection, number: int, group: str, body: bytes) -> None:
+async def _store_elsewhere(service: Service, other: asyncpg.Connection, number: int, group: str, body: bytes) -> None:
     """Send as another process would, in the transaction that is open."""
     version = await other.fetchval("select version from queue where number = $1", number)
-    columns = number, version, uuid.uuid4(), body, NOTHING, *(None,) * 2, 1, True, *(None,) * 4, group
+    message_id = service.app._store.identifiers.message()
+    columns = number, version, message_id, body, NOTHING, *(None,) * 2, 1, True, *(None,) * 4, group
     await other.fetch(STATEMENTS["fifo.send"], *([value] for value in columns))
 
 
@@ -46,7 +46,7 @@ async def test_a_sender_is_not_answered_before_another_whose_commit_is_stalled(
     number = await service.queue(type="fifo")
     stalled = other.transaction()
     await stalled.start()
-    await _store_elsewhere(other, number, "g", b'"first"')
+    await _store_elsewhere(service, other, number, "g", b'"first"')
     behind = asyncio.create_task(_send(service, "second", "g"))
     assert await _received(service) == []
     done, _ = await asyncio.wait({behind}, timeout=0.3)
@@ -61,7 +61,7 @@ async def test_a_stalled_sender_that_is_rolled_back_leaves_no_gap(service: Servi
     await _send(service, "zero", "g")
     stalled = other.transaction()
     await stalled.start()
-    await _store_elsewhere(other, number, "g", b'"never"')
+    await _store_elsewhere(service, other, number, "g", b'"never"')
     behind = asyncio.create_task(_send(service, "one", "g"))
     await asyncio.wait({behind}, timeout=0.2)
     await stalled.rollback()
