@@ -195,11 +195,15 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WaitingFor:
-    """Why a message is not given out: its lease or delay `until` a time, its group by a message, a paused queue."""
+    """Why a message is not given out: its lease or delay `until` a time, its group by a message, a paused queue.
+
+    Or what its queue's webhooks wait for, in words, as `detail`.
+    """
 
     reason: str
     until: datetime | None = None
     message_id: UUID | None = None
+    detail: str | None = None
 
 
 class TaskState(StrEnum):
@@ -361,9 +365,5 @@ class Attempt:
     duration: timedelta
     status: int | None
     error: str | None
+    succeeded: bool
     excerpt: bytes
-
-    @property
-    def succeeded(self) -> bool:
-        """Tell whether the receiver took the message."""
-        return self.error is None and self.status is not None and 200 <= self.status < 300

@@ -32,7 +32,8 @@ create table webhook (
     primary key (queue_id, name)
 );
 
--- `attempts`: by push, over all webhooks; `pushed_by`: the webhook that holds the lease, if one does.
+-- `attempts`: by push, over all webhooks; `pushed_by`: the webhook that holds the lease, if one does; without a lease the
+-- one after whose last attempt the message is blocked.
 alter table message
     add column attempts integer not null default 0,
     add column pushed_by bigint;
@@ -50,7 +51,9 @@ create table attempt (
     duration interval not null,
     status integer,
     error text,
+    succeeded boolean not null,
     excerpt bytea not null
 )
 partition by range (started_at);
 create index attempt_webhook on attempt (queue_id, webhook_id, id);
+create index attempt_failed on attempt (queue_id, webhook_id, id) where not succeeded;

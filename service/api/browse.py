@@ -14,7 +14,7 @@ from service import model
 from service.api.callers import Browser
 from service.api.documented import problems
 from service.api.drafts import JSON_TYPE
-from service.api.fields import Document, GivenTime, Time
+from service.api.fields import Document, GivenTime, Time, in_rfc3339
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf
@@ -79,6 +79,7 @@ class BrowsedMessage(Document):
     group: str | None
     priority: int
     receive_count: int
+    attempts: Annotated[int, Field(description="How often it was pushed, over all webhooks of its queue.")]
     sent_at: Time
     visible_at: Annotated[Time, Field(description="When it is ready, or its lease ends.")]
     first_received_at: Time | None
@@ -95,11 +96,20 @@ class BrowsedPage(Page[BrowsedMessage]):
 
 
 class WaitingFor(Document):
-    """Why a message is not being delivered; with `until` or `message_id` where the reason has one."""
+    """Why a message is not being delivered; with `until`, `message_id` or `detail` where the reason has one."""
 
-    reason: Annotated[Literal["lease", "paused", "delay", "group"], Field(description="The first of these that holds.")]
-    until: Annotated[Time | None, Field(description="When the lease or delay is over.")] = None
+    reason: Annotated[
+        Literal["lease", "paused", "delay", "group", "webhook"], Field(description="The first of these that holds.")
+    ]
+    until: Annotated[Time | None, Field(description="When the lease, delay or pause is over.")] = None
     message_id: Annotated[str | None, Field(description="The message that keeps back its group.")] = None
+    detail: Annotated[
+        str | None,
+        Field(
+            description="What the queue's webhooks wait for: `circuit open until …`, `paused until …`, `rate`, "
+            "`concurrency`, `disabled`; or `blocked` after the message's last attempt, until a retry."
+        ),
+    ] = None
 
 
 class WholeMessage(BrowsedMessage):
@@ -250,6 +260,7 @@ def _document(row: Any, body: bytes | None = None) -> BrowsedMessage:
         group=row.message_group or None,
         priority=model.LEAST_URGENT - row.urgency,
         receive_count=row.receive_count,
+        attempts=row.attempts,
         sent_at=EPOCH + sent_at(row.id) * MICROSECOND,
         visible_at=row.visible_at,
         first_received_at=row.first_received_at,
@@ -268,6 +279,8 @@ def _waiting_for(waits: model.WaitingFor) -> WaitingFor:
         given["until"] = waits.until
     if waits.message_id is not None:
         given["message_id"] = str(waits.message_id)
+    if waits.detail is not None:
+        given["detail"] = waits.detail if waits.until is None else f"{waits.detail} until {in_rfc3339(waits.until)}"
     return WaitingFor.model_construct(**given)
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from service import model
@@ -17,9 +17,11 @@ from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf
+from service.api.webhooks import WebhookName
 from service.auth.scopes import require_queue
 from service.domain import tasks
 from service.domain.tasks import Action
+from service.domain.webhooks import WebhookKey
 from service.model import NAME_PATTERN, MessageState, TaskState
 from service.store.browse import MessageFilter
 from service.store.tasks import Wanted
@@ -94,15 +96,50 @@ class Matched(Document):
     matched: int
 
 
+def _message_id(given: object) -> UUID:
+    try:
+        found = UUID(given) if isinstance(given, str) else None
+    except ValueError:
+        found = None
+    if found is None or str(found) != given:
+        raise PydanticCustomError("wrong_form", "must be the id of a message")
+    return found
+
+
+class RetryFields(Fields):
+    """Which messages to give to a webhook once more: one of the two."""
+
+    message_ids: Annotated[
+        list[Annotated[UUID, BeforeValidator(_message_id), WithJsonSchema({"type": "string"})]] | None,
+        Field(min_length=1, max_length=1000, description="These messages of the queue."),
+    ] = None
+    failed_since: Annotated[
+        GivenTime | None,
+        Field(description="All that the webhook has failed to deliver since then; attempts are known for 7 days."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "RetryFields":
+        if (self.message_ids is None) == (self.failed_since is None):
+            raise PydanticCustomError("wrong_form", "must have either `message_ids` or `failed_since`")
+        return self
+
+
 class Task(Document):
     """Work that goes on after its request was answered."""
 
     id: str
-    kind: Annotated[str, Field(description="`redrive`, `delete`, `move` or `release_delay`.")]
+    kind: Annotated[str, Field(description="`redrive`, `retry`, `delete`, `move` or `release_delay`.")]
     state: TaskState
     queue: Annotated[str, Field(description="The queue whose messages it is about.")]
     moved: Annotated[int, Field(description="Messages that it has done what it is for with.")]
-    skipped: Annotated[int, Field(description="Messages that stay: their source is gone or of another type.")]
+    skipped: Annotated[
+        int,
+        Field(
+            description="Messages that stay: their source is gone or of another type; of those named in a retry, "
+            "what is neither blocked nor a dead letter of the queue."
+        ),
+    ]
     remaining: Annotated[int, Field(description="Messages still to be looked at, as far as is known.")]
     error: Annotated[str | None, Field(description="Why it failed.")]
     created_at: Time
@@ -163,6 +200,34 @@ async def act_on_messages(
         return JSONResponse({"matched": begun})
     response.headers["Location"] = f"/v1/tasks/{begun.id.hex}"
     return _document(begun)
+
+
+@router.post(
+    "/v1/queues/{queue}/webhooks/{webhook}/retry",
+    operation_id="retry_webhook",
+    summary="Give messages to a webhook once more",
+    status_code=202,
+    responses=problems(
+        {404: "There is no such queue, or it has no such webhook: queue_not_found, webhook_not_found."}, body=True
+    ),
+)
+async def retry_webhook(
+    *,
+    queue: QueueName,
+    webhook: WebhookName,
+    caller: ManagerOfQueue,
+    store: StoreOf,
+    response: Response,
+    fields: RetryFields,
+) -> Task:
+    """Begin to put back what came to the queue's dead-letter queue from it, and what is blocked after its last attempt.
+
+    Their attempts begin anew; any webhook of the queue may get them.
+    """
+    key = WebhookKey(caller.project_id, queue, webhook)
+    task = await tasks.retry(store, key, fields.message_ids, fields.failed_since)
+    response.headers["Location"] = f"/v1/tasks/{task.id.hex}"
+    return _document(task)
 
 
 @router.get("/v1/tasks/{task_id}", operation_id="get_task", summary="Read a task", responses=problems(_NO_TASK))

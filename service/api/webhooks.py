@@ -5,21 +5,20 @@ import binascii
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from service import model
-from service.api.callers import Browser, Manager
+from service.api.callers import Manager
 from service.api.documented import problems
 from service.api.fields import Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
-from service.api.state import CursorsOf, ResolverOf, StoreOf, TestWebhookOf
+from service.api.state import CursorsOf, ResolverOf, StoreOf
 from service.auth.scopes import require_queue
 from service.domain import webhooks
 from service.domain.webhooks import WebhookKey
@@ -36,7 +35,7 @@ router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
 WebhookName = Annotated[str, Path(pattern=NAME_PATTERN, description="The webhook's name.")]
 
 _NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
-_NO_WEBHOOK = {404: "There is no such queue, or it has no such webhook: queue_not_found, webhook_not_found."}
+NO_WEBHOOK = {404: "There is no such queue, or it has no such webhook: queue_not_found, webhook_not_found."}
 _DEFAULTS = WebhookConfig("")
 
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
@@ -197,33 +196,6 @@ class Rotated(Document):
     secret: str
 
 
-class Attempt(Document):
-    """One request to a webhook that has ended."""
-
-    id: str
-    message_id: str
-    number: Annotated[int, Field(description="Counts the message's attempts, over all webhooks of its queue, from 1.")]
-    started_at: Time
-    duration: Annotated[float, Field(description="Seconds.")]
-    outcome: Literal["succeeded", "failed"]
-    status: Annotated[int | None, Field(description="What was answered; null when nothing was.")]
-    error: Annotated[
-        str | None,
-        Field(description="Where nothing was answered: `timeout`, `dns_error`, `tls_error` and others."),
-    ]
-    response_excerpt: Annotated[str, Field(description="The first 1,024 bytes of the answer, as text.")]
-
-
-class AttemptPage(Page[Attempt]):
-    """Some of a webhook's attempts."""
-
-
-class AttemptQuery(ListQuery):
-    """Which attempts to list."""
-
-    outcome: Annotated[Literal["succeeded", "failed"] | None, Field(description="Only those that ended so.")] = None
-
-
 _NO_CHANGES = WebhookChanges()
 _ROTATION = Rotation()
 
@@ -324,7 +296,7 @@ async def put_webhook(
     operation_id="patch_webhook",
     summary="Change some of a webhook's configuration",
     response_model=Webhook,
-    responses=problems(_NO_WEBHOOK, body=True),
+    responses=problems(NO_WEBHOOK, body=True),
 )
 async def patch_webhook(
     *,
@@ -353,7 +325,7 @@ async def patch_webhook(
     operation_id="get_webhook",
     summary="Read a webhook",
     response_model=Webhook,
-    responses=problems(_NO_WEBHOOK),
+    responses=problems(NO_WEBHOOK),
 )
 async def get_webhook(queue: QueueName, webhook: WebhookName, caller: Manager, store: StoreOf) -> Any:
     """Return a webhook's configuration and state."""
@@ -368,7 +340,7 @@ async def get_webhook(queue: QueueName, webhook: WebhookName, caller: Manager, s
     summary="Delete a webhook",
     status_code=204,
     response_class=Response,
-    responses=problems(_NO_WEBHOOK),
+    responses=problems(NO_WEBHOOK),
 )
 async def delete_webhook(queue: QueueName, webhook: WebhookName, caller: Manager, store: StoreOf) -> None:
     """Delete a webhook. Requests in flight end as they do; the queue's messages stay."""
@@ -406,7 +378,7 @@ async def list_webhooks(
     "/v1/queues/{queue}/webhooks/{webhook}/rotate-secret",
     operation_id="rotate_webhook_secret",
     summary="Change a webhook's secret",
-    responses=problems(_NO_WEBHOOK, body=True),
+    responses=problems(NO_WEBHOOK, body=True),
 )
 async def rotate_webhook_secret(
     *,
@@ -420,64 +392,3 @@ async def rotate_webhook_secret(
     require_queue(caller, queue)
     _, secret = await webhooks.rotate_secret(store, WebhookKey(caller.project_id, queue, webhook), rotation.overlap)
     return Rotated(secret=secret)
-
-
-@router.post(
-    "/v1/queues/{queue}/webhooks/{webhook}/test",
-    operation_id="test_webhook",
-    summary="Send a test message to a webhook",
-    responses=problems(_NO_WEBHOOK),
-)
-async def test_webhook(
-    queue: QueueName, webhook: WebhookName, caller: Manager, store: StoreOf, test: TestWebhookOf
-) -> Attempt:
-    """Post one signed message, `{"type": "restante.test", ...}`, whatever the webhook's state; tell what came of it.
-
-    It is not stored, not tried again, and not among the attempts that are listed.
-    """
-    require_queue(caller, queue)
-    key = WebhookKey(caller.project_id, queue, webhook)
-    return _attempt(await test(*await webhooks.get_webhook(store, key)))
-
-
-@router.get(
-    "/v1/queues/{queue}/webhooks/{webhook}/attempts",
-    operation_id="list_webhook_attempts",
-    summary="List a webhook's attempts",
-    responses=problems(_NO_WEBHOOK),
-)
-async def list_webhook_attempts(
-    *,
-    queue: QueueName,
-    webhook: WebhookName,
-    query: Annotated[AttemptQuery, Query()],
-    caller: Browser,
-    store: StoreOf,
-    cursors: CursorsOf,
-    request: Request,
-    response: Response,
-) -> AttemptPage:
-    """List the requests of the last seven days that have ended, the last one first."""
-    require_queue(caller, queue)
-    listing = ("attempts", caller.project_id, queue, webhook, query.outcome)
-    before = UUID(cursors.open(query.cursor, *listing)) if query.cursor is not None else None
-    succeeded = None if query.outcome is None else query.outcome == "succeeded"
-    key = WebhookKey(caller.project_id, queue, webhook)
-    found, last = await webhooks.list_attempts(store, key, before, query.limit, succeeded=succeeded)
-    documents = [_attempt(attempt) for attempt in found]
-    cursor = cursors.seal(str(last), *listing) if last is not None else None
-    return page(AttemptPage, documents, cursor, request, response)
-
-
-def _attempt(attempt: model.Attempt) -> Attempt:
-    return Attempt(
-        id=attempt.id.hex,
-        message_id=str(attempt.message_id),
-        number=attempt.number,
-        started_at=attempt.started_at,
-        duration=attempt.duration.total_seconds(),
-        outcome="succeeded" if attempt.succeeded else "failed",
-        status=attempt.status,
-        error=attempt.error,
-        response_excerpt=attempt.excerpt.decode("utf-8", "replace"),
-    )

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import Conflict
 from service.model import MessageState, Queue, WaitingFor
-from service.store import browse, messages, queues
+from service.store import browse, messages, queues, webhooks
 from service.store.browse import MessageFilter, Place
 from service.store.store import Store
 from service.store.transactions import transaction
@@ -71,6 +71,10 @@ async def _waiting_for(connection: AsyncConnection, queue: Queue, row: Any) -> W
     if queue.config.paused:
         return WaitingFor("paused")
     if state is MessageState.DELAYED:
-        return WaitingFor("delay", until=row.visible_at)
+        # Marked with a webhook and under no lease: see receipts.release.
+        blocked = row.pushed_by is not None
+        return WaitingFor("webhook", detail="blocked") if blocked else WaitingFor("delay", until=row.visible_at)
     held_by = await browse.holder(connection, queue, row.message_group, row.seq) if queue.is_fifo else None
-    return None if held_by is None else WaitingFor("group", message_id=held_by["id"])
+    if held_by is not None:
+        return WaitingFor("group", message_id=held_by["id"])
+    return await webhooks.waiting(connection, queue.id)

@@ -1,19 +1,24 @@
 """Tasks: redriving dead letters, and looking after work that goes on after its request was answered."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.queues import check_alike
+from service.domain.webhooks import WebhookKey, get_webhook
 from service.errors import NotFound, Unavailable, invalid
 from service.model import Caller, Queue, Task
-from service.store import actions, queues, stats, tasks
+from service.store import actions, queues, retries, stats, tasks
 from service.store.browse import MessageFilter
 from service.store.store import Store
 from service.store.tasks import Wanted
 from service.store.transactions import transaction
+
+_MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,19 @@ async def act(store: Store, project_id: int, queue_name: str, action: Action, *,
     if matched is None:
         raise Unavailable("There are too many messages to count them now. Narrow the filter, or act without dry_run.")
     return matched
+
+
+async def retry(
+    store: Store, key: WebhookKey, message_ids: Sequence[UUID] | None, failed_since: datetime | None
+) -> Task:
+    """Begin to give messages to a webhook once more: these, or those that it has failed to deliver since a time.
+
+    Raises NotFound.
+    """
+    queue, webhook = await get_webhook(store, key)
+    wanted = retries.Wanted(webhook.id, message_ids, failed_since)
+    total = await transaction(store.engine, lambda connection: retries.count(connection, queue, wanted, _MOST_COUNTED))
+    return await _begin(store, queue, "retry", wanted.stored(), total)
 
 
 async def _queue(store: Store, project_id: int, name: str, to: str | None) -> Queue:

@@ -5,11 +5,10 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.model import Attempt, Queue, Secret, Webhook, WebhookConfig
+from service.model import Queue, Secret, Webhook, WebhookConfig
 from service.store import attempts, queues, webhooks
 from service.store.attempts import Health
 from service.store.store import Store
@@ -124,16 +123,3 @@ async def _found(
 async def health_of(store: Store, found: Sequence[Webhook]) -> list[Health]:
     """Return how each of these webhooks has done of late."""
     return await transaction(store.engine, lambda connection: attempts.health(connection, found))
-
-
-async def list_attempts(
-    store: Store, key: WebhookKey, before: UUID | None, limit: int, *, succeeded: bool | None
-) -> tuple[list[Attempt], UUID | None]:
-    """Return a page of attempts, the last one first, and the id behind which the next page begins. Raises NotFound."""
-
-    async def work(connection: AsyncConnection) -> list[Attempt]:
-        _, found = await _found(store, connection, key)
-        return await attempts.listed(connection, found, before, limit + 1, succeeded=succeeded)
-
-    found = await transaction(store.engine, work)
-    return found[:limit], found[limit - 1].id if len(found) > limit else None

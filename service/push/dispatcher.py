@@ -6,7 +6,6 @@ happens to the process, it ends.
 
 import asyncio
 import contextlib
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -35,9 +34,10 @@ _LOOK_SECONDS = 0.25
 # While a rate holds something back.
 _PACE_SECONDS = 0.05
 _IDLE_SECONDS = 1.0
-_BLOCKED = timedelta(days=36500)
 _ROUND_SECONDS = 5.0
 _FINISH_SECONDS = 20.0
+# Attempts that are written by one statement.
+_MOST_ENDED = 2000
 
 
 class Dispatcher:
@@ -170,14 +170,14 @@ class Dispatcher:
         if self._reports:
             reports, self._reports = self._reports, {}
             await pushes.report(self._link, reports)
-        if self._ended:
-            ended, self._ended = self._ended, []
+        while ended := self._ended[:_MOST_ENDED]:
             try:
                 await attempts.store(self._link, ended)
             except asyncpg.CheckViolationError:
                 # The first ones of a day that nobody has prepared.
                 await attempts.keep_days(self._store.engine, self._store.clock.now())
                 await attempts.store(self._link, ended)
+            del self._ended[: len(ended)]
 
 
 def _delivery(webhook: Webhook, lane: asyncpg.Record, row: asyncpg.Record) -> Delivery:
@@ -207,4 +207,4 @@ def _settle(webhook: Webhook, taken: Taken, row: asyncpg.Record, outcome: Outcom
     delay = next_delay(webhook.config.retry, row["attempts"])
     if delay is None and webhook.config.on_exhausted is OnExhausted.DEAD_LETTER:
         return Settle(*key, Action.REJECT, error=outcome.sentence, **fields)
-    return Settle(*key, Action.RELEASE, _BLOCKED if delay is None else delay, error=outcome.sentence, **fields)
+    return Settle(*key, Action.RELEASE, delay, error=outcome.sentence, **fields)

@@ -48,7 +48,8 @@ class Outcome:
     def attempt(self, identity: UUID, message_id: UUID, number: int, started_at: datetime, seconds: float) -> Attempt:
         """Return what is kept of it."""
         duration = timedelta(seconds=seconds)
-        return Attempt(identity, message_id, number, started_at, duration, self.status, self.error, self.excerpt)
+        came = self.status, self.error, self.succeeded, self.excerpt
+        return Attempt(identity, message_id, number, started_at, duration, *came)
 
 
 def pause_of(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:

@@ -76,15 +76,17 @@ async def take_away(
     return {departure.id for departure in await move_free(await driver(connection), departures, ready)}
 
 
-async def release_delay(connection: AsyncConnection, queue: Queue, found: Sequence[UUID], ready: Ready) -> set[UUID]:
-    """Make locked messages that are delayed ready now."""
+async def release_delay(
+    connection: AsyncConnection, queue: Queue, found: Sequence[UUID], ready: Ready, statement: str = _RELEASE_DELAY
+) -> set[UUID]:
+    """Make locked messages that are delayed ready now; return those that no other holds by group."""
     link = await driver(connection)
     groups: dict[fifo.MessageKey, fifo.Group] = {}
     free = found
     if queue.is_fifo:
         groups = await fifo.try_lock(link, [(queue.number, message_id) for message_id in found])
         free = [message_id for message_id in found if (queue.number, message_id) in groups]
-    await link.fetch(_RELEASE_DELAY, queue.number, free)
+    await link.fetch(statement, queue.number, free)
     await fifo.refresh(link, list(groups.values()), [], ready)
     ready.add(queue.id, EPOCH)
     return set(free)

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, not_, select
+from sqlalchemy import ColumnElement, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.model import Attempt, Webhook
@@ -50,6 +50,7 @@ def _values(webhook: Webhook, kept: Attempt) -> tuple[Any, ...]:
         kept.duration,
         kept.status,
         kept.error,
+        kept.succeeded,
         kept.excerpt,
     )
 
@@ -65,9 +66,8 @@ async def listed(
     if before is not None:
         mine.append(attempt.c.id < before)
     if succeeded is not None:
-        good = and_(attempt.c.error.is_(None), attempt.c.status.between(200, 299))
-        mine.append(good if succeeded else not_(good))
-    names = ("id", "message_id", "number", "started_at", "duration", "status", "error", "excerpt")
+        mine.append(attempt.c.succeeded if succeeded else not_(attempt.c.succeeded))
+    names = ("id", "message_id", "number", "started_at", "duration", "status", "error", "succeeded", "excerpt")
     columns = [attempt.c[name] for name in names]
     rows = await connection.execute(select(*columns).where(*mine).order_by(attempt.c.id.desc()).limit(limit))
     return [Attempt(*row) for row in rows]

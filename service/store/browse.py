@@ -87,13 +87,15 @@ def _expires_at(columns: Any, queue: Queue) -> ColumnElement[datetime]:
 
 def _shown(columns: Any, queue: Queue) -> list[ColumnElement[Any]]:
     """Return what is shown of a message, but for its body."""
-    names = "id visible_at lease receive_count urgency is_json content_type headers message_group last_error seq"
+    names = "id visible_at lease receive_count attempts urgency is_json content_type headers message_group seq"
     return [
         *(columns[name] for name in names.split()),
         columns.first_received_at,
         columns.traceparent,
         columns.tracestate,
+        columns.last_error,
         columns.dead_letter,
+        columns.pushed_by,
         _expires_at(columns, queue).label("expires_at"),
         func.octet_length(columns.body).label("body_size"),
         _NOW.label("now"),

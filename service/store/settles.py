@@ -32,16 +32,16 @@ _SETTLED = {action: MESSAGES_SETTLED.labels(action=action.name.lower()) for acti
 class Settle(Struct, eq=False):
     """One thing to do with one lease; a Struct, since one is made for each message and takes a third of the time.
 
-    `until` is the delay of a release or the new visibility timeout of an extend. `counted` false gives the attempt
-    back. `remember` false: nobody has the receipt, so nobody can repeat the call. `fifo`: of a fifo queue.
-    `pushed`: by a webhook.
+    `until` is the delay of a release (None: until a retry) or the new visibility timeout of an extend. `counted` false
+    gives the attempt back. `remember` false: nobody has the receipt, so nobody can repeat the call. `fifo`: of a fifo
+    queue. `pushed`: by a webhook.
     """
 
     queue_id: int
     message_id: UUID
     lease: int
     action: Action
-    until: timedelta = NOTHING
+    until: timedelta | None = NOTHING
     error: str | None = None
     counted: bool = True
     remember: bool = True

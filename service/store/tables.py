@@ -208,5 +208,6 @@ attempt = Table(
     Column("duration", Interval, nullable=False),
     Column("status", Integer),
     Column("error", Text),
+    Column("succeeded", Boolean, nullable=False),
     Column("excerpt", LargeBinary, nullable=False),
 )

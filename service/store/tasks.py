@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, u
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Queue, Task, TaskState
-from service.store import actions, queues
+from service.store import actions, queues, retries
 from service.store.moves import Departure, move_free
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
@@ -105,7 +105,7 @@ async def run_batch(connection: AsyncConnection, ready: Ready) -> bool:
     if found is None:
         return False
     await by_index(connection)
-    values = await (_redrive if found.kind == "redrive" else _act)(connection, found, ready)
+    values = await _STEPS.get(found.kind, _act)(connection, found, ready)
     await connection.execute(
         update(task).where(_this(found.project_id, found.id)).values(values).values(updated_at=_NOW)
     )
@@ -197,6 +197,13 @@ async def _move(
     elif wanted.rate is not None:
         values["due_at"] = _NOW + timedelta(seconds=len(rows) / wanted.rate)
     return values
+
+
+async def _retry(connection: AsyncConnection, found: Row[Any], ready: Ready) -> dict[str, Any]:
+    return await retries.retry(connection, found, BATCH, ready)
+
+
+_STEPS = {"redrive": _redrive, "retry": _retry}
 
 
 def _limit(wanted: Wanted, moved: int) -> int:

@@ -8,11 +8,14 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
-from service.model import OnExhausted, Retry, Secret, Webhook, WebhookConfig, WebhookMode
+from service.model import OnExhausted, Retry, Secret, WaitingFor, Webhook, WebhookConfig, WebhookMode
 from service.store.identifiers import random_number
 from service.store.sealing import Sealing
+from service.store.statements import STATEMENTS
 from service.store.tables import webhook
+from service.store.transactions import driver
 
+_WAITING = STATEMENTS["push.waiting"]
 _NOW = func.clock_timestamp()
 
 
@@ -86,6 +89,23 @@ async def listed(connection: AsyncConnection, sealing: Sealing, queue_id: int, a
     mine = (webhook.c.queue_id == queue_id, webhook.c.name > after)
     rows = await connection.execute(select(webhook).where(*mine).order_by(webhook.c.name).limit(limit))
     return [loaded(sealing, row) for row in rows.mappings()]
+
+
+async def waiting(connection: AsyncConnection, queue_id: int) -> WaitingFor | None:
+    """Return what keeps the webhooks of a queue from taking a message; None: one is free, or there is none."""
+    reasons = [_reason(row) for row in await (await driver(connection)).fetch(_WAITING, queue_id)]
+    return None if None in reasons else next(iter(reasons), None)
+
+
+def _reason(row: Any) -> WaitingFor | None:
+    if not row["enabled"]:
+        return WaitingFor("webhook", detail="disabled")
+    if row["paused_until"] is not None:
+        detail = "circuit open" if row["pause_reason"] == "circuit_open" else "paused"
+        return WaitingFor("webhook", until=row["paused_until"], detail=detail)
+    if row["is_full"]:
+        return WaitingFor("webhook", detail="concurrency")
+    return WaitingFor("webhook", detail="rate") if row["is_spent"] else None
 
 
 def loaded(sealing: Sealing, row: Any) -> Webhook:

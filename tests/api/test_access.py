@@ -33,6 +33,7 @@ ALLOWED = {
     "list_webhooks": {"manage", "admin"},
     "rotate_webhook_secret": {"manage", "admin"},
     "test_webhook": {"manage", "admin"},
+    "retry_webhook": {"manage", "admin"},
     "list_webhook_attempts": {"browse", "admin"},
     "get_task": {"manage", "admin"},
     "cancel_task": {"manage", "admin"},

@@ -1,9 +1,9 @@
 -- name: store
-insert into attempt (queue_id, webhook_id, id, message_id, number, started_at, duration, status, error, excerpt)
+insert into attempt (queue_id, webhook_id, id, message_id, number, started_at, duration, status, error, succeeded, excerpt)
 select *
 from unnest(
     $1::bigint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::integer[], $6::timestamptz[], $7::interval[], $8::integer[],
-    $9::text[], $10::bytea[]
+    $9::text[], $10::boolean[], $11::bytea[]
 );
 
 -- name: health
@@ -13,10 +13,10 @@ from unnest($1::bigint[], $2::bigint[]) with ordinality as w (queue_id, id, ord)
 cross join lateral (
     select
         count(*) as attempts,
-        count(*) filter (where last.error is null and last.status between 200 and 299) as succeeded,
+        count(*) filter (where last.succeeded) as succeeded,
         percentile_cont(0.5) within group (order by last.duration) as latency
     from (
-        select a.error, a.status, a.duration
+        select a.succeeded, a.duration
         from attempt as a
         where a.queue_id = w.queue_id and a.webhook_id = w.id
         order by a.id desc
@@ -32,3 +32,11 @@ from pg_inherits
 join pg_class as child on child.oid = inhrelid
 where inhparent = 'attempt'::regclass
 order by child.relname;
+
+-- name: failed
+-- The next failures of a webhook by id, between two ids.
+select a.id, a.message_id
+from attempt as a
+where a.queue_id = $1 and a.webhook_id = $2 and not a.succeeded and a.id > $3 and a.id < $4
+order by a.id
+limit $5;

@@ -107,3 +107,55 @@ set failures = judged.failures,
     end
 from judged, moment
 where w.id = judged.id;
+
+-- name: blocked
+-- Of these messages, those that are blocked after their last attempt; those in somebody's hands are left alone.
+select m.id
+from unnest($2::uuid[]) as a (id)
+cross join lateral (
+    select m.id
+    from message as m
+    where m.queue_number = $1 and m.id = a.id and m.lease is null and m.pushed_by is not null
+        and m.visible_at > clock_timestamp()
+    for update skip locked
+) as m;
+
+-- name: unblock
+-- Ready now, and at the beginning of the schedule.
+update message as m
+set visible_at = clock_timestamp(), attempts = 0, pushed_by = null
+where m.queue_number = $1 and m.id = any($2::uuid[]);
+
+-- name: dead
+-- Of these messages, those that came to the dead-letter queue numbered $1 from the queue named $3, up to a time. What came
+-- later has failed again, and stays; so does what is leased, or in somebody's hands.
+select m.id
+from unnest($2::uuid[]) as a (id)
+cross join lateral (
+    select m.id
+    from message as m
+    where m.queue_number = $1 and m.id = a.id and m.first_visible_at <= $4 and m.dead_letter ->> 'source_queue' = $3
+        and not (m.lease is not null and m.visible_at > clock_timestamp())
+    for update skip locked
+) as m;
+
+-- name: waiting
+-- What keeps each webhook of a queue from taking its next message.
+select
+    w.enabled, w.pause_reason, w.max_concurrency,
+    case when w.paused_until > moment.now then w.paused_until end as paused_until,
+    held.messages >= w.max_concurrency as is_full,
+    coalesce(
+        w.allowance + extract(epoch from moment.now - greatest(w.allowed_at, moment.now - interval '1 day')) * w.rate_limit,
+        1
+    ) < 1 as is_spent
+from (select clock_timestamp() as now offset 0) as moment
+join queue on queue.id = $1
+join webhook as w on w.queue_id = queue.id
+cross join lateral (
+    select count(*) as messages
+    from message as m
+    where m.queue_number = queue.number and m.pushed_by = w.id and m.lease is not null and m.visible_at > moment.now
+) as held
+-- The one that will be free first.
+order by w.enabled desc, coalesce(w.paused_until > moment.now, false), w.paused_until;

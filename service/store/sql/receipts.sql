@@ -47,7 +47,7 @@ returning target.ord, m.visible_at;
 
 -- name: release
 -- An attempt that is given back was never made: the first one takes the time of the first receive with it. What has
--- no delivery left does not come back (see hold).
+-- no delivery left does not come back (see hold). Without a delay it is blocked: it keeps the webhook that it waits for.
 with target as materialized (
     select r.ord, r.queue_id, r.id, r.lease, r.delay, r.error, r.counted, r.remember, queue.max_receives, held.ctid
     from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::interval[], $5::text[], $6::boolean[], $7::boolean[])
@@ -62,13 +62,14 @@ with target as materialized (
     ) as held
 ), freed as (
     update message as m
-    set visible_at = clock_timestamp() + target.delay,
+    set visible_at = clock_timestamp() + coalesce(target.delay, interval '36500 days'),
         lease = null,
         -- By a rule that is stricter than when it was received, it may have none left even so.
         exhausted_at = case when m.receive_count > target.max_receives then clock_timestamp() + target.delay end,
         last_error = coalesce(target.error, m.last_error),
         receive_count = m.receive_count - (not target.counted and m.pushed_by is null)::integer,
         attempts = m.attempts - (not target.counted and m.pushed_by is not null)::integer,
+        pushed_by = case when target.delay is null then m.pushed_by end,
         first_received_at = case when target.counted or m.receive_count > 1 then m.first_received_at end
     from target
     where m.ctid = target.ctid

@@ -1,0 +1,116 @@
+"""Giving messages to a webhook once more: those that came to the dead-letter queue after it failed, those it blocks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import Row, and_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model import Queue, TaskState
+from service.store import actions, queues
+from service.store.clock import EPOCH, MICROSECOND
+from service.store.connections import Fetches
+from service.store.identifiers import first_id
+from service.store.moves import Departure, move_free
+from service.store.ready import Ready
+from service.store.statements import STATEMENTS
+from service.store.tables import queue
+from service.store.transactions import driver
+
+_FAILED = STATEMENTS["attempts.failed"]
+_BLOCKED = STATEMENTS["push.blocked"]
+_UNBLOCK = STATEMENTS["push.unblock"]
+_DEAD = STATEMENTS["push.dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which messages of a queue: these, or those that a webhook failed to deliver since a time."""
+
+    webhook_id: int
+    message_ids: Sequence[UUID] | None = None
+    failed_since: datetime | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        ids, since = self.message_ids, self.failed_since
+        return {
+            "webhook_id": self.webhook_id,
+            "message_ids": None if ids is None else [str(message_id) for message_id in ids],
+            "failed_since": since and since.isoformat(),
+        }
+
+
+def _loaded(kept: dict[str, Any]) -> Wanted:
+    ids, since = kept["message_ids"], kept["failed_since"]
+    return Wanted(
+        kept["webhook_id"],
+        None if ids is None else [UUID(message_id) for message_id in ids],
+        since and datetime.fromisoformat(since),
+    )
+
+
+async def count(connection: AsyncConnection, of: Queue, wanted: Wanted, limit: int) -> int:
+    """Return how many messages are meant, as far as a look at so many failures can tell."""
+    if wanted.message_ids is not None:
+        return len(wanted.message_ids)
+    rows = await _failed(await driver(connection), of, wanted, (UUID(int=0), UUID(int=2**128 - 1)), limit)
+    return len({row["message_id"] for row in rows})
+
+
+async def retry(connection: AsyncConnection, found: Row[Any], limit: int, ready: Ready) -> dict[str, Any]:
+    """Put the next of a task's messages back; return what has changed of the task."""
+    wanted = _loaded(found.wanted)
+    of = await queues.shared(connection, queue.c.number == found.queue_number)
+    if of is None:
+        return {"state": TaskState.DONE}
+    if wanted.message_ids is not None:
+        put_back = await _put_back(connection, of, wanted.message_ids, found.created_at, ready)
+        left = len(wanted.message_ids) - put_back
+        return {"state": TaskState.DONE, "moved": put_back, "skipped": left}
+    until = first_id((found.created_at - EPOCH) // MICROSECOND)
+    rows = await _failed(await driver(connection), of, wanted, (found.after_id, until), limit)
+    message_ids = sorted({row["message_id"] for row in rows})
+    moved = found.moved + await _put_back(connection, of, message_ids, found.created_at, ready)
+    if len(rows) < limit:
+        return {"state": TaskState.DONE, "moved": moved}
+    return {"moved": moved, "after_id": rows[-1]["id"]}
+
+
+async def _failed(
+    link: Fetches, of: Queue, wanted: Wanted, between: tuple[UUID, UUID], limit: int
+) -> list[asyncpg.Record]:
+    """Return the next failures between two ids, since the time that is wanted: an attempt's id tells when it ended."""
+    assert wanted.failed_since is not None  # noqa: S101 - or the messages are named
+    after, before = between
+    since = first_id((wanted.failed_since - EPOCH) // MICROSECOND)
+    return await link.fetch(_FAILED, of.id, wanted.webhook_id, max(after, since), before, limit)
+
+
+async def _put_back(
+    connection: AsyncConnection, of: Queue, message_ids: Sequence[UUID], before: datetime, ready: Ready
+) -> int:
+    """Make blocked ones ready, and move dead letters of this queue back; return how many there were of both."""
+    link = await driver(connection)
+    blocked = [row["id"] for row in await link.fetch(_BLOCKED, of.number, message_ids)]
+    freed = await actions.release_delay(connection, of, blocked, ready, _UNBLOCK) if blocked else set()
+    return len(freed) + await _bring_back(connection, of, message_ids, before, ready)
+
+
+async def _bring_back(
+    connection: AsyncConnection, of: Queue, message_ids: Sequence[UUID], before: datetime, ready: Ready
+) -> int:
+    if of.config.dead_letter is None:
+        return 0
+    named = and_(queue.c.project_id == of.project_id, queue.c.name == of.config.dead_letter.queue)
+    dead = await queues.shared(connection, named)
+    if dead is None:
+        return 0
+    link = await driver(connection)
+    rows = await link.fetch(_DEAD, dead.number, message_ids, of.name, before)
+    departures = [Departure(dead.number, row["id"], dead.is_fifo, to=of.number) for row in rows]
+    return len(await move_free(link, departures, ready)) if departures else 0

@@ -1,0 +1,173 @@
+"""What a webhook has failed to deliver goes to it once more when its owner says so."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.in_process import Service
+from tests.push.sink import Sink, answers, sink
+from tests.push.test_deliveries import Q, left, send, total, webhook
+
+pytestmark = pytest.mark.anyio
+
+RETRY = f"{Q}/webhooks/w/retry"
+
+
+async def retried(service: Service, **fields: Any) -> dict[str, Any]:
+    """Begin a retry; return its task when it is done."""
+    begun = await service.root.post(RETRY, json=fields)
+    assert begun.status_code == 202, begun.text
+    async with asyncio.timeout(10):
+        while True:
+            task: dict[str, Any] = (await service.root.get(begun.headers["Location"])).json()
+            if task["state"] != "running":
+                return task
+            await asyncio.sleep(0.02)
+
+
+async def shown(service: Service, message_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await service.root.get(f"{Q}/messages/{message_id}")).json()
+    return found
+
+
+async def blocked(service: Service, message_id: str) -> None:
+    """Return when a message is blocked."""
+    async with asyncio.timeout(10):
+        while (await shown(service, message_id))["waiting_for"] != {"reason": "webhook", "detail": "blocked"}:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def refusing(service: Service, target: Sink, on_exhausted: str, **fields: Any) -> None:
+    """Make a queue with a dead-letter queue, and a webhook that tries once."""
+    await service.queue("dead", **fields)
+    await service.queue(dead_letter={"queue": "dead", "max_receives": 5}, **fields)
+    await webhook(service, target, retry={"delays": []}, on_exhausted=on_exhausted)
+
+
+@pytest.mark.parametrize("kind", ["standard", "fifo"])
+@pytest.mark.parametrize("by", ["message_ids", "failed_since"])
+async def test_dead_letters_come_back_and_are_delivered(service: Service, kind: str, by: str) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    async with sink(answers(500)) as target:
+        await refusing(service, target, "dead_letter", type=kind)
+        sent = [await send(service, number) for number in range(3)]
+        await left(service, 3, "dead")
+        target.answer = answers(200)
+        wanted: Any = sent[:2] if by == "message_ids" else began.isoformat()
+        task = await retried(service, **{by: wanted})
+        count = len(wanted) if by == "message_ids" else 3
+        assert (task["kind"], task["state"], task["moved"], task["skipped"]) == ("retry", "done", count, 0)
+        await target.wait_for(3 + count)
+        await left(service, 0)
+    again = [posted for posted in target.posted[3:] if posted.number == 1]
+    assert [posted.headers["webhook-id"] for posted in again] == sent[:count]
+    assert await total(service, "dead") == 3 - count
+
+
+@pytest.mark.parametrize("kind", ["standard", "fifo"])
+@pytest.mark.parametrize("by", ["message_ids", "failed_since"])
+async def test_blocked_messages_are_tried_anew(service: Service, kind: str, by: str) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    async with sink(answers(500)) as target:
+        await refusing(service, target, "block", type=kind)
+        first = await send(service, "first")
+        await blocked(service, first)
+        second = await send(service, "second") if kind == "fifo" else None
+        target.answer = answers(200)
+        task = await retried(service, **{by: [first] if by == "message_ids" else began.isoformat()})
+        assert (task["state"], task["moved"], task["skipped"]) == ("done", 1, 0)
+        await left(service, 0)
+    expected = [first, first, *([second] if second else [])]
+    assert [posted.headers["webhook-id"] for posted in target.posted] == expected
+    assert [posted.number for posted in target.posted[:2]] == [1, 1]
+
+
+async def test_what_neither_failed_nor_belongs_here_is_left_alone(service: Service) -> None:
+    async with sink(answers(500)) as target:
+        await refusing(service, target, "dead_letter")
+        await send(service)
+        await left(service, 1, "dead")
+        await service.root.patch(f"{Q}/webhooks/w", json={"enabled": False})
+        # In the dead-letter queue, but never in this one; and in this one, but not failed.
+        stranger = (await service.root.post("/v1/queues/dead/messages", json={"body": 1})).json()["id"]
+        waiting = await send(service)
+        task = await retried(service, message_ids=[stranger, waiting, "0190a6b2-0000-7000-8000-000000000000"])
+        assert (task["moved"], task["skipped"], task["remaining"]) == (0, 3, 0)
+        later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        assert (await retried(service, failed_since=later))["moved"] == 0
+    assert (await total(service, "dead"), await total(service)) == (2, 1)
+
+
+async def test_a_retry_says_what_is_wrong_with_it(service: Service) -> None:
+    await service.queue()
+    async with sink() as target:
+        await webhook(service, target)
+        for body, pointer in (
+            ({}, ""),
+            ({"message_ids": ["x"], "failed_since": "2026-01-01T00:00:00Z"}, "/message_ids/0"),
+            ({"message_ids": []}, "/message_ids"),
+            ({"message_ids": ["no id"]}, "/message_ids/0"),
+            ({"message_ids": [1]}, "/message_ids/0"),
+            ({"failed_since": "2026-01-01T00:00:00"}, "/failed_since"),
+            ({"failed_since": None}, ""),
+            ({"since": 1}, "/since"),
+        ):
+            answer = await service.root.post(RETRY, json=body)
+            assert answer.status_code == 422, body
+            assert answer.json()["errors"][0]["pointer"] == pointer
+    for path, code in (
+        (f"{Q}/webhooks/none/retry", "webhook_not_found"),
+        ("/v1/queues/n/webhooks/w/retry", "queue_not_found"),
+    ):
+        answer = await service.root.post(path, json={"failed_since": "2026-01-01T00:00:00Z"})
+        assert (answer.status_code, answer.json()["code"]) == (404, code)
+
+
+@pytest.mark.parametrize(
+    ("fields", "state", "detail"),
+    [
+        ({"enabled": False}, "enabled = false", "disabled"),
+        (
+            {},
+            "paused_until = '2126-01-01Z', pause_reason = 'circuit_open'",
+            "circuit open until 2126-01-01T00:00:00.000000Z",
+        ),
+        ({}, "paused_until = '2126-01-01Z', pause_reason = 'retry_after'", "paused until 2126-01-01T00:00:00.000000Z"),
+        ({"rate_limit": 0.001}, "allowance = 0, allowed_at = clock_timestamp()", "rate"),
+    ],
+)
+async def test_a_message_tells_what_its_webhook_waits_for(
+    service: Service, fields: dict[str, Any], state: str, detail: str
+) -> None:
+    await service.queue()
+    async with sink() as target:
+        await webhook(service, target, **fields)
+        await service.sql.execute(f"update webhook set {state}")
+        found = await shown(service, await send(service))
+    assert (found["state"], found["waiting_for"]["reason"], found["waiting_for"]["detail"]) == (
+        "ready",
+        "webhook",
+        detail,
+    )
+    assert target.posted == []
+
+
+async def test_a_message_behind_all_the_requests_that_may_be_made_waits_for_one_to_end(service: Service) -> None:
+    await service.queue()
+    go_on = asyncio.Event()
+
+    async def hang(_posted: Any) -> Any:
+        await go_on.wait()
+        return await answers(200)(_posted)
+
+    async with sink(hang) as target:
+        await webhook(service, target, max_concurrency=1)
+        first = await send(service)
+        await target.wait_for(1)
+        second = await send(service)
+        assert (await shown(service, first))["waiting_for"]["reason"] == "lease"
+        assert (await shown(service, second))["waiting_for"] == {"reason": "webhook", "detail": "concurrency"}
+        go_on.set()
+        await left(service, 0)
