@@ -19,6 +19,7 @@ from bench.parts import (
     neighbours,
     parked,
     peers,
+    push,
     queues,
     redrive,
     single,
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "deduplication": deduplication.measure,
     "redrive": redrive.measure,
     "neighbours": neighbours.measure,
+    "push": push.measure,
     "held": held.measure,
     "peers": peers.measure,
 }

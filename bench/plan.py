@@ -20,6 +20,7 @@ class Plan:
     patience: int
     ordered: int
     parked: int
+    pushed: int
     connections: tuple[int, ...] = (16, 64)
 
     @property
@@ -43,6 +44,7 @@ class Plan:
             patience=15,
             ordered=200_000,
             parked=5_000,
+            pushed=200_000,
         )
 
     @classmethod
@@ -61,4 +63,5 @@ class Plan:
             patience=5,
             ordered=20_000,
             parked=1_000,
+            pushed=40_000,
         )

@@ -50,21 +50,34 @@ class Server:
 
     def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Ask one thing on a connection of its own."""
+        status, content = self._exchange(method, path, body)
+        return status, json.loads(content) if content else None
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Ask one thing that must succeed; return the answer."""
+        status, answer = self.request(method, path, body)
+        if status >= 300:
+            message = f"{self.name}: {method} {path} answered {status}: {answer}"
+            raise RuntimeError(message)
+        return answer
+
+    def text(self, path: str) -> str:
+        """Return what is there, as text."""
+        return self._exchange("GET", path)[1].decode()
+
+    def _exchange(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = dict(header.split(": ", 1) for header in self.headers)
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         response = connection.getresponse()
         content = response.read()
         connection.close()
-        return response.status, json.loads(content) if content else None
+        return response.status, content
 
     @contextlib.contextmanager
     def queue(self, name: str, **config: object) -> Iterator[str]:
         """Make a queue for one measurement."""
-        status, answer = self.request("PUT", f"/v1/queues/{name}", config)
-        if status not in {200, 201}:
-            message = f"{self.name}: PUT /v1/queues/{name} answered {status}: {answer}"
-            raise RuntimeError(message)
+        self.ask("PUT", f"/v1/queues/{name}", config)
         yield name
         self.request("DELETE", f"/v1/queues/{name}")
 
@@ -191,6 +204,7 @@ def restante(beside: Service | None = None) -> Iterator[Service]:
         "RESTANTE_ROOT_KEY": root_key,
         "RESTANTE_SECRET_KEY": secret_key,
         "RESTANTE_LOG_LEVEL": "warning",
+        "RESTANTE_PUSH_ALLOW": "127.0.0.0/8",
     }
     if beside:
         variables["RESTANTE_DATABASE_URL"] = beside.database_url
@@ -221,6 +235,14 @@ def plain(database_url: str) -> Iterator[Server]:
     variables = {"PLAIN_DATABASE_URL": database_url}
     with running("plain", _peer("plain", port), port, variables=variables) as pid:
         yield Server("plain", port, pid, ("Content-Type: application/json",))
+
+
+@contextlib.contextmanager
+def receiver() -> Iterator[Server]:
+    """Start the receiver of webhooks that has a quick and a slow path."""
+    port = free_port()
+    with running("receiver", _peer("receiver", port), port) as pid:
+        yield Server("receiver", port, pid)
 
 
 SQS_HEADERS = (

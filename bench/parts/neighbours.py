@@ -22,7 +22,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
     with servers.restante() as service:
         neighbour, loud = _project(service, "neighbour", {}), _project(service, "loud", {"requests_per_second": LIMIT})
         with neighbour.queue("bench"):
-            _ask(loud, "PUT", "/v1/queues/bench", {})
+            loud.ask("PUT", "/v1/queues/bench", {})
             for _ in range(plan.rounds):
                 seen = _cycles(neighbour, plan)
                 alone.append(seen.cycle["p99"])
@@ -48,15 +48,8 @@ def measure(plan: Plan) -> Iterator[Figure]:
 
 def _project(service: Service, name: str, limits: dict[str, int]) -> Service:
     """Make a project; return the service as that project uses it."""
-    _ask(service, "PUT", f"/v1/projects/{name}", {"limits": limits})
+    service.ask("PUT", f"/v1/projects/{name}", {"limits": limits})
     return replace(service, headers=(*service.headers, f"Restante-Project: {name}"))
-
-
-def _ask(service: Service, method: str, path: str, body: object) -> None:
-    status, answer = service.request(method, path, body)
-    if status >= 300:
-        message = f"{method} {path} answered {status}: {answer}"
-        raise RuntimeError(message)
 
 
 def _cycles(service: Service, plan: Plan) -> Load:

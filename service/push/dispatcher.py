@@ -17,6 +17,7 @@ from service.model import LEAST_URGENT, Action, Attempt, OnExhausted, Queue, Web
 from service.push.outcomes import Outcome, next_delay
 from service.push.requests import Delivery
 from service.push.sender import Sender
+from service.push.slots import SLOTS, Slot, Slots
 from service.store import attempts, pushes, webhooks
 from service.store.connections import settle_down
 from service.store.pushes import Report, Taken
@@ -27,8 +28,6 @@ from service.telemetry import PUSH_ATTEMPTS, PUSH_SECONDS
 
 _log = structlog.get_logger()
 
-# Requests that one process has in flight.
-_SLOTS = 400
 _REST_SECONDS = 0.02
 _LOOK_SECONDS = 0.25
 # While a rate holds something back.
@@ -48,6 +47,7 @@ class Dispatcher:
         self._sender = sender
         self._link = store.push_link
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._slots = Slots()
         self._reports: dict[int, Report] = {}
         self._ended: list[tuple[Webhook, Attempt]] = []
         self._task: asyncio.Task[None] | None = None
@@ -113,11 +113,9 @@ class Dispatcher:
         """Report, and take what there is room for; return how long to rest unless something comes, None: no webhook."""
         self._store.pushes.clear()
         self._store.webhooks.clear()
-        began = asyncio.get_running_loop().time()
         await self._report()
-        slots = _SLOTS - len(self._in_flight)
-        lease = self._store.identifiers.lease()
-        taken, held_back = await pushes.take(self._link, lease, slots) if slots > 0 else ([], False)
+        began = asyncio.get_running_loop().time()
+        taken, held_back = await self._take(began)
         if not taken and not self._in_flight and await pushes.is_idle(self._link):
             return None
         for part in taken:
@@ -125,6 +123,13 @@ class Dispatcher:
         if taken:
             self._store.pushes.set()
         return _PACE_SECONDS if held_back else _LOOK_SECONDS
+
+    async def _take(self, now: float) -> tuple[list[Taken], bool]:
+        free = SLOTS - len(self._slots)
+        if free <= 0:
+            return [], False
+        lease, barred = self._store.identifiers.lease(), self._slots.barred(now)
+        return await pushes.take(self._link, lease, free, barred, lambda wishes: self._slots.allot(wishes, now))
 
     def _begin(self, taken: Taken, began: float) -> None:
         try:
@@ -135,15 +140,18 @@ class Dispatcher:
         # From before the lease began, so that no request outlives it.
         until = began + webhook.config.timeout.total_seconds()
         for row in taken.rows:
-            task = asyncio.get_running_loop().create_task(self._push(webhook, taken, row, until))
+            slot = self._slots.take(webhook.id, taken.lane["project_id"], began)
+            task = asyncio.get_running_loop().create_task(self._push(webhook, taken, row, until, slot))
             self._in_flight.add(task)
             task.add_done_callback(self._in_flight.discard)
 
-    async def _push(self, webhook: Webhook, taken: Taken, row: asyncpg.Record, until: float) -> None:
+    async def _push(self, webhook: Webhook, taken: Taken, row: asyncpg.Record, until: float, slot: Slot) -> None:
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        at = self._store.clock.now()
-        outcome = await self._sender.attempt(_delivery(webhook, taken.lane, row), at, until)
+        began, at = loop.time(), self._store.clock.now()
+        try:
+            outcome = await self._sender.attempt(_delivery(webhook, taken.lane, row), at, until)
+        finally:
+            self._slots.free(slot, loop.time())
         seconds = loop.time() - began
         PUSH_SECONDS.observe(seconds)
         PUSH_ATTEMPTS.labels(outcome.label).inc()

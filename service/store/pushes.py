@@ -1,5 +1,6 @@
 """Messages for webhooks: which of them have something to do, what they take, and what came of it."""
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +33,14 @@ class Taken(Struct):
     rows: list[asyncpg.Record]
 
 
+class Wish(Struct):
+    """A webhook that has something to do: how many requests it may have more, over all processes."""
+
+    webhook_id: int
+    project_id: int
+    room: int
+
+
 class Report(Struct):
     """What came of a webhook's requests: whether one succeeded, how many failed after that, and what it asked for."""
 
@@ -48,29 +57,24 @@ async def is_idle(link: Link) -> bool:
     return idle
 
 
-async def take(link: Link, lease: int, slots: int) -> tuple[list[Taken], bool]:
-    """Lease messages for webhooks that have room, about as many as there are slots; tell whether a rate held some back.
+async def take(
+    link: Link, lease: int, limit: int, barred: list[int], allot: Callable[[list[Wish]], Mapping[int, int]]
+) -> tuple[list[Taken], bool]:
+    """Lease messages for webhooks that have something to do; tell whether a rate held some back.
 
-    One webhook of each queue at a time: a statement does not see which messages it has leased itself.
+    Of at most so many webhooks, but for those that are barred, as many messages for each as it is allotted. One webhook
+    of each queue at a time: a statement does not see which messages it has leased itself.
     """
 
     async def work() -> tuple[list[Taken], bool]:
-        lanes = await link.fetch(_LANES, slots)
+        lanes = await link.fetch(_LANES, limit, barred)
         if not lanes:
             return [], False
-        in_flight = {
-            row["id"]: row["messages"]
-            for row in await link.fetch(_IN_FLIGHT, [lane["number"] for lane in lanes], [lane["id"] for lane in lanes])
-        }
         first: dict[int, asyncpg.Record] = {}
         for lane in lanes:
             first.setdefault(lane["queue_id"], lane)
-        share = max(1, slots // len(first))
-        wanted = [
-            (lane, room)
-            for lane in first.values()
-            if (room := min(share, lane["max_concurrency"] - in_flight[lane["id"]], _tokens(lane))) > 0
-        ]
+        given = allot(await _wishes(link, list(first.values())))
+        wanted = [(lane, room) for lane in first.values() if (room := given.get(lane["id"], 0)) > 0]
         standard = [(lane, room) for lane, room in wanted if not lane["is_fifo"]]
         ordered = [(lane, room) for lane, room in wanted if lane["is_fifo"]]
         taken = await _claim(link, lease, standard) if standard else []
@@ -79,6 +83,15 @@ async def take(link: Link, lease: int, slots: int) -> tuple[list[Taken], bool]:
         return taken, any(lane["tokens"] is not None for lane in lanes)
 
     return await link.atomically(work)
+
+
+async def _wishes(link: Link, lanes: list[asyncpg.Record]) -> list[Wish]:
+    rows = await link.fetch(_IN_FLIGHT, [lane["number"] for lane in lanes], [lane["id"] for lane in lanes])
+    in_flight = {row["id"]: row["messages"] for row in rows}
+    return [
+        Wish(lane["id"], lane["project_id"], min(lane["max_concurrency"] - in_flight[lane["id"]], _tokens(lane)))
+        for lane in lanes
+    ]
 
 
 def _tokens(lane: asyncpg.Record) -> int:

@@ -1,13 +1,15 @@
 -- name: lanes
--- Webhooks that have something to do and may do it, the longest unserved first; held until they are served.
+-- Webhooks that have something to do and may do it, but for those of $2; held until they are served.
+-- Projects take turns, and within a project its webhooks, the longest unserved first.
 with moment as materialized (
     select clock_timestamp() as now
-), held as materialized (
-    select w.*
+), due as materialized (
+    select w.id, row_number() over (partition by queue.project_id order by w.served_at) as turn, w.served_at
     from moment
     cross join webhook as w
     join queue on queue.id = w.queue_id
     where w.enabled and coalesce(w.paused_until <= moment.now, true) and not queue.paused
+        and not w.id = any($2::bigint[])
         and case when queue.type = 'fifo' then exists (
             select from fifo_group as g where g.queue_number = queue.number and g.ready_at <= moment.now and g.ready_at > '-infinity'
         ) else exists (
@@ -19,9 +21,16 @@ with moment as materialized (
                 limit 1
             ) as ready
         ) end
-    order by w.served_at
-    limit $1
-    for update of w skip locked
+), held as materialized (
+    select w.*, chosen.turn
+    from moment
+    cross join (select due.id, due.turn from due order by due.turn, due.served_at limit $1) as chosen
+    cross join lateral (
+        select w.*
+        from webhook as w
+        where w.id = chosen.id and w.enabled and coalesce(w.paused_until <= moment.now, true)
+        for update skip locked
+    ) as w
 ), served as (
     update webhook as w set served_at = moment.now from moment, held where w.id = held.id
 )
@@ -36,7 +45,7 @@ select
 from moment
 cross join held
 join queue on queue.id = held.queue_id
-order by held.served_at;
+order by held.turn, held.served_at;
 
 -- name: spend
 -- What these webhooks may still ask after what they have just been given.
