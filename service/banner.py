@@ -17,13 +17,15 @@ def banner(deployment: Deployment, listener: socket.socket) -> str:
     show = (
         """; printf '%s\\n' "$ANSWER"; RECEIPT=$(printf %s "$ANSWER" | sed -n 's/.*"receipt":"\\([^"]*\\)".*/\\1/p')"""
     )
+    opened = deployment.settings.push_opened
+    push = f"Push may also reach {opened}.\n\n" if opened else ""
     return f"""
 Restante answers at {url}
       Dashboard  {url}/dashboard
       API        {url}/docs
       Root key   {key}
 
-Create a queue, send a message, receive it, delete it:
+{push}Create a queue, send a message, receive it, delete it:
 
 curl -X PUT {url}/v1/queues/hello {authorized}
 curl {url}/v1/queues/hello/messages {authorized} -d '{{"body": "Hello"}}'

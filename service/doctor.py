@@ -45,6 +45,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     for finding in _data_folder(settings.data_dir):
         yield finding
     yield await _port(settings)
+    if settings.push_opened:
+        yield Finding(State.OK, f"Push may also reach {settings.push_opened}")
     url = _database_url(settings)
     if isinstance(url, Finding):
         yield url

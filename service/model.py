@@ -26,6 +26,9 @@ MAX_RECEIVES = 1000
 MAX_GROUP = 128
 MAX_DEDUPLICATION_ID = 128
 MAX_HEADERS = 64
+# A message's header that counts how often webhooks have pushed it on to this service itself, and how often they may.
+HOP = "restante-hop"
+MAX_HOPS = 5
 MAX_LABELS = 50
 MAX_ERROR_BYTES = 4096
 MAX_REQUEST_BYTES = 8 * 1024 * 1024

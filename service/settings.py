@@ -71,6 +71,12 @@ class Settings(BaseSettings):
         "auto", description="json, text, or auto: text on a terminal.", pattern="^(json|text|auto)$"
     )
 
+    @property
+    def push_opened(self) -> str:
+        """Return, for those who run the service, what push may reach beside public addresses by https."""
+        opened = [str(network) for network in self.push_allow] + ["http to public addresses"] * self.push_http
+        return ", ".join(opened)
+
     @field_validator("push_allow", mode="before")
     @classmethod
     def _networks(cls, networks: Any) -> Any:

@@ -40,6 +40,15 @@ PUSH_SECONDS = Histogram(
     "restante_push_duration_seconds", "From the look-up of a webhook's host to the end of its answer.", buckets=_SECONDS
 )
 
+WEBHOOKS = Gauge(
+    "restante_webhooks", "Webhooks by state, read at each scrape.", ["state"], multiprocess_mode="mostrecent"
+)
+PUSH_BACKLOG_AGE = Gauge(
+    "restante_push_backlog_age_seconds",
+    "For how long the message has been ready that waits longest for an enabled webhook, read at each scrape.",
+    multiprocess_mode="mostrecent",
+)
+
 PARKED_RECEIVES = Gauge("restante_parked_receives", "Receives that wait for a message.", multiprocess_mode="livesum")
 LISTENER_UP = Gauge(
     "restante_listener_up",

@@ -75,6 +75,14 @@ def test_without_a_root_key_it_says_where_to_get_one(tmp_path: Path) -> None:
     assert "RESTANTE_ROOT_KEY" in refused("key", "list", data_folder=tmp_path)
 
 
+def test_what_push_may_reach_is_shown_at_the_start_and_by_the_doctor(tmp_path: Path) -> None:
+    opened = {"push_allow": "127.0.0.0/8,[fd00::/8]:8443", "push_http": "1"}
+    with serving(tmp_path, **opened) as service:
+        assert "Push may also reach 127.0.0.0/8, [fd00::/8]:8443, http to public addresses." in service.banner
+        said = restante("doctor", data_folder=tmp_path, port=service.url.rsplit(":", 1)[1], **opened)
+    assert "Push may also reach 127.0.0.0/8, [fd00::/8]:8443, http to public addresses" in said
+
+
 def test_the_doctor_finds_a_running_service_healthy(service: Serving, data_folder: Path) -> None:
     said = restante("doctor", data_folder=data_folder, port=service.url.rsplit(":", 1)[1])
     assert "Restante answers" in said

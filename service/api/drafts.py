@@ -17,6 +17,9 @@ from service.errors import FieldError, InvalidRequest, MalformedRequest, invalid
 from service.model import Draft
 
 JSON_TYPE = "application/json"
+_HOP = model.HOP.encode()
+# Of the caller, and of a webhook that pushes messages on to here.
+_NOT_OF_MESSAGES = frozenset({b"restante-project", b"restante-queue", b"restante-attempt", _HOP})
 OCTETS = "application/octet-stream"
 
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
@@ -176,7 +179,7 @@ def raw_draft(body: bytes, headers: dict[bytes, bytes]) -> Draft:
         draft.content_type = _content_type(content_type, draft, "/header", errors)
     pairs = []
     for name, value in headers.items():
-        if not name.startswith(b"restante-") or name == b"restante-project":
+        if not name.startswith(b"restante-") or name in _NOT_OF_MESSAGES:
             continue
         text = _header_text(name, value)
         if name.startswith(b"restante-header-"):
@@ -262,7 +265,24 @@ def idempotency_key(headers: dict[bytes, bytes]) -> str | None:
     return (match["quoted"] or match["bare"]).decode("ascii")
 
 
-def keep_trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
+def keep_context(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
+    """Let messages keep what their request is part of: a trace, a way from queue to queue. Raises InvalidRequest."""
+    _keep_trace(drafts, headers)
+    if (value := headers.get(_HOP)) is not None:
+        _keep_hop(drafts, value)
+
+
+def _keep_hop(drafts: list[Draft], value: bytes) -> None:
+    """Let messages keep how often webhooks pushed them on to this service itself: no circle goes on for ever."""
+    if not (value.isdigit() and int(value[:9]) <= model.MAX_HOPS):
+        detail = f"Must be a number of 0 to {model.MAX_HOPS}: beyond that, webhooks push messages round in a circle."
+        raise invalid(header_pointer(_HOP), "too_many_hops", detail)
+    for draft in drafts:
+        headers = msgspec.json.decode(draft.headers, type=dict[str, str]) if draft.headers else {}
+        draft.headers = msgspec.json.encode(headers | {model.HOP: value.decode()})
+
+
+def _keep_trace(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:
     """Let messages keep the trace context (W3C) that they were sent with; what is malformed is ignored, as it asks."""
     parent, state = headers.get(b"traceparent"), headers.get(b"tracestate")
     if parent is None or not _is_traceparent(parent):

@@ -17,7 +17,7 @@ from service.store import health
 from service.store.migrate import head
 from service.store.store import Store
 from service.store.transactions import transaction
-from service.telemetry import CONTENT_TYPE, OLDEST_TRANSACTION_AGE, exposition
+from service.telemetry import CONTENT_TYPE, OLDEST_TRANSACTION_AGE, PUSH_BACKLOG_AGE, WEBHOOKS, exposition
 
 router = APIRouter(tags=["operations"])
 
@@ -68,6 +68,10 @@ async def metrics(store: StoreOf) -> Response:
     """Return the counts of this node's processes in Prometheus' text format."""
     with suppress(Unavailable):
         OLDEST_TRANSACTION_AGE.set(await _within_a_second(store, health.oldest_transaction_age))
+        push = await _within_a_second(store, health.push)
+        PUSH_BACKLOG_AGE.set(push.backlog_age)
+        for state, webhooks in push.webhooks.items():
+            WEBHOOKS.labels(state).set(webhooks)
     store.report()
     return Response(exposition(), media_type=CONTENT_TYPE)
 

@@ -19,7 +19,7 @@ from service.api.drafts import (
     duration,
     header_pointer,
     idempotency_key,
-    keep_trace,
+    keep_context,
     out_of_range,
     raw_draft,
 )
@@ -123,7 +123,7 @@ async def send_message(store: Store, exchange: Exchange) -> Answer:
 
 async def _send_one(store: Store, exchange: Exchange, draft: Draft, pointer: str) -> Answer:
     """Send a message; `pointer` is where its deduplication id stands."""
-    keep_trace([draft], exchange.headers)
+    keep_context([draft], exchange.headers)
     if (key := idempotency_key(exchange.headers)) is not None:
         if draft.deduplication_id not in (None, key):
             raise invalid(pointer, "conflict", "The Idempotency-Key is another one. Give one of the two.")
@@ -142,7 +142,7 @@ async def send_batch(store: Store, exchange: Exchange) -> Answer:
     drafts = [draft_of(message, f"/messages/{position}", errors) for position, message in enumerate(messages)]
     if errors:
         raise InvalidRequest(errors)
-    keep_trace(drafts, exchange.headers)
+    keep_context(drafts, exchange.headers)
     key = idempotency_key(exchange.headers)
     visible_at = await send(store, exchange.caller.project_id, exchange.name, drafts, batch=True, key=key)
     repeated = key is not None and all(draft.duplicate for draft in drafts)

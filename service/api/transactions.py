@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from service import model
-from service.api.drafts import Message, draft_of, idempotency_key, keep_trace
+from service.api.drafts import Message, draft_of, idempotency_key, keep_context
 from service.api.exact_json import decode
 from service.api.exchange import Answer, Exchange, json_answer
 from service.api.messages import Sent, sent_json
@@ -59,7 +59,7 @@ async def commit_transaction(store: Store, exchange: Exchange) -> Answer:
     if errors:
         raise InvalidRequest(errors)
     _check_patterns(exchange.caller, outgoing)
-    keep_trace([one.draft for one in outgoing], exchange.headers)
+    keep_context([one.draft for one in outgoing], exchange.headers)
     done = await transact(store, exchange.caller, orders, outgoing, key)
     results = b",".join(map(result_json, request.settle, done.settled))
     messages = b",".join(sent_json(sent.id, sent.visible_at, duplicate=sent.duplicate) for sent in done.sent)

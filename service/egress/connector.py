@@ -9,14 +9,18 @@ import socket
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import partial
 from ipaddress import ip_address
 from ssl import SSLContext
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest, ConnectionKey
+from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.streams import StreamReader
 from aiohttp.tracing import Trace
 from yarl import URL
 
@@ -29,6 +33,10 @@ from service.egress.urls import Target
 # stay under five minutes.
 _REUSED_SECONDS = 150.0
 _IDLE_SECONDS = 15.0
+
+# RFC 9110, section 15.2.
+_INTERIM = range(100, 200)
+_MOST_INTERIM = 10
 
 _caller: ContextVar[str] = ContextVar("caller", default="")
 _http: ContextVar[bool] = ContextVar("http", default=True)
@@ -75,6 +83,7 @@ class Connector(aiohttp.TCPConnector):
             keepalive_timeout=_IDLE_SECONDS,
             limit=0,
         )
+        self._factory = partial(_Impatient, loop=self._loop)  # type: ignore[assignment]
         self._rules = resolver.rules
         self._made: WeakKeyDictionary[ResponseHandler, float] = WeakKeyDictionary()
 
@@ -108,6 +117,25 @@ class Connector(aiohttp.TCPConnector):
             # The race to connect takes nothing else for a failure.
             raise PermissionError(str(refused)) from refused
         return socket.socket(family, kind, protocol)
+
+
+class _Impatient(ResponseHandler):
+    """Takes a few interim answers (1xx) before the final one, not any number of them."""
+
+    _interim = 0
+
+    def set_response_params(self, **params: Any) -> None:
+        self._interim = 0
+        super().set_response_params(**params)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        self._interim += data[0].code in _INTERIM
+        if self._interim <= _MOST_INTERIM:
+            super().feed_data(data, size)
+            return
+        if self.transport is not None:
+            self.transport.close()
+        self.set_exception(HttpProcessingError(message="There is no end to interim answers."))
 
 
 class _JudgedNames(AbstractResolver):

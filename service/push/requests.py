@@ -2,19 +2,21 @@
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from service import __version__
-from service.model import Webhook, WebhookMode
+from service.model import HOP, Webhook, WebhookMode
 from service.push.signatures import signature
 from service.store.clock import EPOCH
 from service.store.identifiers import sent_at
 
 _JSON = "application/json"
 _OCTETS = "application/octet-stream"
+_is_count = re.compile(r"\d{1,3}\Z", re.ASCII).match
 USER_AGENT = f"Restante/{__version__}"
 
 
@@ -48,15 +50,22 @@ def request_of(delivery: Delivery, at: datetime) -> tuple[list[tuple[str, str]],
         ("webhook-signature", signature(delivery.webhook.secrets, str(delivery.message_id), at, body)),
         ("restante-queue", delivery.queue),
         ("restante-attempt", str(delivery.number)),
+        (HOP, str(_hops(delivery) + 1)),
         *delivery.webhook.config.headers,
     ]
     if delivery.webhook.config.mode is WebhookMode.RAW:
-        headers += [(f"restante-header-{name}", value) for name, value in delivery.headers]
+        headers += [(f"restante-header-{name}", value) for name, value in delivery.headers if name != HOP]
     if delivery.traceparent is not None:
         headers.append(("traceparent", delivery.traceparent))
         if delivery.tracestate is not None:
             headers.append(("tracestate", delivery.tracestate))
     return headers, body
+
+
+def _hops(delivery: Delivery) -> int:
+    """Return how often webhooks have pushed this message on to a queue here. A sender may write what it wants."""
+    given = dict(delivery.headers).get(HOP, "")
+    return int(given) if _is_count(given) else 0
 
 
 def _content_type(delivery: Delivery) -> str:

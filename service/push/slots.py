@@ -1,8 +1,8 @@
 """Who may have how many of the requests that one process has in flight.
 
 Endpoints that answer slowly share a part of the slots, so that the others find some free at any time, and a project has
-a part of that part. Projects take turns, and within a project its webhooks. So a thousand endpoints of one project count
-as much as one of another.
+a part of that part. Projects take turns, and within a project its webhooks. So a thousand endpoints of one project
+count as much as one of another.
 """
 
 from collections import Counter, deque

@@ -1,8 +1,15 @@
 """Whether the database is as the service needs it."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.store.statements import STATEMENTS
+from service.store.transactions import driver
+
+_PUSH = STATEMENTS["push.state"]
+_WEBHOOK_STATES = ("active", "paused", "circuit_open", "disabled")
 _OLDEST = text(
     "select coalesce(extract(epoch from clock_timestamp() - min(xact_start)), 0)::float8 from pg_stat_activity "
     "where datname = current_database() and pid <> pg_backend_pid()"
@@ -13,6 +20,20 @@ async def revision(connection: AsyncConnection) -> str | None:
     """Return the revision of the schema."""
     found = await connection.execute(text("select version_num from alembic_version"))
     return found.scalar_one_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """How push is: webhooks by state, and the seconds that the message has waited that waits longest."""
+
+    webhooks: dict[str, int]
+    backlog_age: float
+
+
+async def push(connection: AsyncConnection) -> Push:
+    """Return how push is, over all projects."""
+    [row] = await (await driver(connection)).fetch(_PUSH)
+    return Push({state: row[state] for state in _WEBHOOK_STATES}, row["backlog_age"])
 
 
 async def oldest_transaction_age(connection: AsyncConnection) -> float:

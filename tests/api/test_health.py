@@ -95,3 +95,28 @@ async def test_purged_messages_are_counted_as_they_go(service: Service) -> None:
         await service.root.get("/healthz")
     while await counted(service.root, "restante_messages_removed_total") - before < 30:
         pass
+
+
+async def test_webhooks_are_counted_by_state_and_their_backlog_has_an_age(service: Service) -> None:
+    await service.queue()
+    for name in "abcd":
+        url = "http://127.0.0.1:1/"
+        await service.root.put(f"/v1/queues/q/webhooks/{name}", json={"url": url, "enabled": name == "a"})
+    assert await counted(service.root, "restante_push_backlog_age_seconds") == 0
+    await service.sql.execute(
+        "update webhook set enabled = name <> 'd', "
+        "paused_until = case when name < 'd' then 'infinity'::timestamptz end, "
+        "pause_reason = case name when 'b' then 'circuit_open' else 'retry_after' end"
+    )
+    past = "clock_timestamp() - interval '90 seconds'"
+    number = await service.sql.fetchval("select number from queue")
+    await messages(service.sql, number, 2, visible_at=past, first_visible_at=past)
+    found = {
+        state: await counted(service.root, "restante_webhooks", state=state)
+        for state in ("active", "paused", "circuit_open", "disabled")
+    }
+    assert found == {"active": 0, "paused": 2, "circuit_open": 1, "disabled": 1}
+    assert 90 <= await counted(service.root, "restante_push_backlog_age_seconds") < 120
+    await service.sql.execute("update webhook set paused_until = null, enabled = false")
+    assert await counted(service.root, "restante_webhooks", state="disabled") == 4
+    assert await counted(service.root, "restante_push_backlog_age_seconds") == 0

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gzip
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
@@ -16,21 +18,25 @@ pytestmark = pytest.mark.anyio
 Q = "/v1/queues/q"
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
+# A thousandth of what it claims to be.
+BOMB = gzip.compress(bytes(32 * 1024 * 1024))
+
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def receiver(handle: Handle) -> AsyncIterator[str]:
-    """Run a receiver that speaks whatever it likes."""
+async def answering(handle: Handle, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Run a receiver that answers a request's head with whatever it likes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        # uvloop's word for a connection that the far end has closed is a RuntimeError.
+        with contextlib.suppress(OSError, RuntimeError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
             await handle(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    yield f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     server.close()
 
 
@@ -73,6 +79,9 @@ async def attempt(service: Service, url: str, **fields: object) -> dict[str, obj
         (says(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"), 302, None),
         (says(HEAD, forever=b"X: " + b"y" * 1000 + b"\r\n"), None, "protocol_error"),
         (says(HEAD + b"X: " + b"y" * 20000 + b"\r\n\r\n"), None, "protocol_error"),
+        (says(forever=b"HTTP/1.1 100 Continue\r\n\r\n" * 100), None, "protocol_error"),
+        (says(forever=b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", pause=0.01), None, "protocol_error"),
+        (says(HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB), BOMB), 200, None),
         (says(b"SSH-2.0-OpenSSH_9.2\r\n"), None, "protocol_error"),
         (says(), None, "connection_error"),
     ],
@@ -84,6 +93,9 @@ async def attempt(service: Service, url: str, **fields: object) -> dict[str, obj
         "redirect",
         "endless headers",
         "long header",
+        "endless 100",
+        "endless 103",
+        "gzip bomb",
         "not HTTP",
         "silent",
     ],
@@ -91,14 +103,14 @@ async def attempt(service: Service, url: str, **fields: object) -> dict[str, obj
 async def test_what_a_receiver_says_has_a_name(
     service: Service, handle: Handle, status: int | None, error: str | None
 ) -> None:
-    async with receiver(handle) as url:
+    async with answering(handle) as url:
         kept = await attempt(service, url, timeout=5)
     assert (kept["status"], kept["error"]) == (status, error)
 
 
 async def test_a_byte_now_and_then_ends_with_the_time_of_the_whole(service: Service) -> None:
     slowly = says(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", forever=b"1\r\nx\r\n", pause=0.1)
-    async with receiver(slowly) as url:
+    async with answering(slowly) as url:
         kept = await attempt(service, url, timeout=1)
     assert kept["error"] == "timeout"
     # The time runs from before the message was leased.

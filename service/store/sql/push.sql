@@ -168,3 +168,55 @@ cross join lateral (
 ) as held
 -- The one that will be free first.
 order by w.enabled desc, coalesce(w.paused_until > moment.now, false), w.paused_until;
+
+-- name: state
+-- How many webhooks are in each state, and for how long the message has waited that waits longest for one that is enabled.
+with moment as materialized (
+    select clock_timestamp() as now
+), seen as (
+    select
+        queue.number, queue.type, queue.urgencies, queue.paused,
+        case
+            when not w.enabled then 'disabled'
+            when coalesce(w.paused_until <= moment.now, true) then 'active'
+            when w.pause_reason = 'circuit_open' then 'circuit_open'
+            else 'paused'
+        end as state
+    from moment
+    cross join webhook as w
+    join queue on queue.id = w.queue_id
+)
+select
+    count(*) filter (where seen.state = 'active') as active,
+    count(*) filter (where seen.state = 'paused') as paused,
+    count(*) filter (where seen.state = 'circuit_open') as circuit_open,
+    count(*) filter (where seen.state = 'disabled') as disabled,
+    coalesce(
+        extract(epoch from max(moment.now - waiting.since) filter (where seen.state <> 'disabled' and not seen.paused)), 0
+    )::float8 as backlog_age
+from moment
+left join seen on true
+left join lateral (
+    select min(first.since) as since
+    from (
+        (
+            select g.ready_at as since
+            from fifo_group as g
+            where seen.type = 'fifo' and g.queue_number = seen.number and g.ready_at <= moment.now
+                and g.ready_at > '-infinity'
+            order by g.ready_at
+            limit 1
+        )
+        union all
+        select ready.visible_at
+        from unnest(seen.urgencies) as level (urgency)
+        cross join lateral (
+            select m.visible_at
+            from message as m
+            where seen.type <> 'fifo' and m.queue_number = seen.number and m.urgency = level.urgency
+                and m.visible_at <= moment.now
+            order by m.visible_at
+            limit 1
+        ) as ready
+    ) as first
+) as waiting on true;
