@@ -1,24 +1,34 @@
 """Webhooks of a queue over HTTP."""
 
-import base64
-import binascii
-import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from service import model
 from service.api.callers import Manager
-from service.api.documented import problems
+from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
+from service.api.documented import CHANGED, problems
 from service.api.fields import Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, ResolverOf, StoreOf
+from service.api.webhook_fields import (
+    Delays,
+    Enabled,
+    Exhausted,
+    Headers,
+    Jitter,
+    MaxConcurrency,
+    Mode,
+    RateLimit,
+    SecretText,
+    Timeout,
+    Url,
+)
 from service.auth.scopes import require_queue
 from service.domain import webhooks
 from service.domain.webhooks import WebhookKey
@@ -37,67 +47,6 @@ WebhookName = Annotated[str, Path(pattern=NAME_PATTERN, description="The webhook
 _NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
 NO_WEBHOOK = {404: "There is no such queue, or it has no such webhook: queue_not_found, webhook_not_found."}
 _DEFAULTS = WebhookConfig("")
-
-_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
-_is_value = re.compile(r"[\t\x20-\x7e]{0,4096}\Z").match
-# Of a connection or a body, which are the service's business; and what makes a cloud's metadata service answer.
-_RESERVED = frozenset(
-    {
-        *("accept-encoding", "connection", "content-length", "content-type", "expect", "host", "keep-alive", "te"),
-        *("trailer", "transfer-encoding", "upgrade", "traceparent", "tracestate", "user-agent"),
-        *("metadata", "metadata-flavor", "x-google-metadata-request"),
-        *("x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds"),
-    }
-)
-_RESERVED_PREFIXES = ("webhook-", "proxy-", "restante-")
-_MAX_HEADERS = 50
-
-
-def _headers(headers: dict[str, str]) -> dict[str, str]:
-    """Refuse headers that are ours to set, that open the metadata of clouds, or that are none."""
-    if len(headers) > _MAX_HEADERS:
-        raise PydanticCustomError("out_of_range", f"must be at most {_MAX_HEADERS}")
-    for name, value in headers.items():
-        if not _is_token(name) or not _is_value(value):
-            raise PydanticCustomError("wrong_form", "must have names and values as HTTP has them, in visible ASCII")
-        if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
-            raise PydanticCustomError("reserved_name", f"must not set {name}: it is set by the service, or by nobody")
-    if len({name.lower() for name in headers}) < len(headers):
-        raise PydanticCustomError("wrong_form", "must not give a header twice")
-    return headers
-
-
-def _secret(secret: str) -> str:
-    """Refuse what Standard Webhooks does not allow."""
-    try:
-        octets = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except (ValueError, binascii.Error):
-        octets = b""
-    if not secret.startswith("whsec_") or not 24 <= len(octets) <= 64:
-        raise PydanticCustomError("wrong_form", "must be whsec_ and the base64 of 24 to 64 bytes")
-    return secret
-
-
-Url = Annotated[str, Field(min_length=1, max_length=2048, description="Where messages are posted to.")]
-Mode = Annotated[WebhookMode, Field(description="The form of a request's body.", strict=False)]
-Headers = Annotated[
-    dict[str, str], AfterValidator(_headers), Field(description="Added to each request. Values are never shown again.")
-]
-Timeout = Annotated[timedelta, Seconds(1, 120), Field(description="For a whole request, from look-up to last byte.")]
-MaxConcurrency = Annotated[int, Field(ge=1, le=1000, description="Requests in flight, over all service processes.")]
-RateLimit = Annotated[float, Field(gt=0, le=1_000_000, description="Requests a second, over all service processes.")]
-Exhausted = Annotated[OnExhausted, Field(description="What becomes of a message after its last attempt.", strict=False)]
-Enabled = Annotated[bool, Field(description="While false, nothing is posted and messages are kept.")]
-SecretText = Annotated[
-    str,
-    AfterValidator(_secret),
-    Field(description="What requests are signed with: `whsec_` and the base64 of 24 to 64 bytes."),
-]
-Delays = Annotated[
-    list[Annotated[timedelta, Seconds(0, 31_536_000)]],
-    Field(max_length=1000, description="Seconds before each further attempt."),
-]
-Jitter = Annotated[float, Field(ge=0, le=1, description="By which share a delay may be longer or shorter.")]
 
 
 class RetryFields(Fields):
@@ -227,7 +176,8 @@ async def _check_url(resolver: Resolver, url: str, caller: Caller) -> None:
         raise invalid("/url", "address_refused", str(error)) from None
 
 
-async def _answer(found: model.Webhook, store: Store) -> dict[str, Any]:
+async def _answer(found: model.Webhook, store: Store, response: Response) -> dict[str, Any]:
+    response.headers["ETag"] = etag(found.config)
     [health] = await webhooks.health_of(store, [found])
     return _document(found, health, store.clock.now())
 
@@ -266,7 +216,7 @@ def _document(found: model.Webhook, health: Health, now: datetime) -> dict[str, 
     operation_id="put_webhook",
     summary="Create or configure a webhook",
     response_model=Webhook,
-    responses=problems(_NO_QUEUE, body=True) | {201: {"description": "Created.", "model": NewWebhook}},
+    responses=problems({**_NO_QUEUE, **CHANGED}, body=True) | {201: {"description": "Created.", "model": NewWebhook}},
 )
 async def put_webhook(
     *,
@@ -276,18 +226,20 @@ async def put_webhook(
     caller: Manager,
     store: StoreOf,
     resolver: ResolverOf,
+    response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Any:
     """Make a webhook (201, with its secret, this once), or give it the whole configuration (200)."""
     require_queue(caller, queue)
     await _check_url(resolver, fields.url, caller)
-    config = _config(fields)
-    found, created = await webhooks.put_webhook(
-        store, WebhookKey(caller.project_id, queue, webhook), config, fields.secret
-    )
-    document = await _answer(found, store)
+    key, check = WebhookKey(caller.project_id, queue, webhook), condition(if_match, if_none_match)
+    found, created = await webhooks.put_webhook(store, key, _config(fields), fields.secret, check)
+    document = await _answer(found, store, response)
     if created:
         made = NewWebhook(**document, secret=found.secrets[0].text)
-        return Response(made.model_dump_json(), 201, media_type="application/json")
+        headers = dict(response.headers)
+        return Response(made.model_dump_json(), 201, media_type="application/json", headers=headers)
     return document
 
 
@@ -296,7 +248,7 @@ async def put_webhook(
     operation_id="patch_webhook",
     summary="Change some of a webhook's configuration",
     response_model=Webhook,
-    responses=problems(NO_WEBHOOK, body=True),
+    responses=problems({**NO_WEBHOOK, **CHANGED}, body=True),
 )
 async def patch_webhook(
     *,
@@ -306,6 +258,9 @@ async def patch_webhook(
     caller: Manager,
     store: StoreOf,
     resolver: ResolverOf,
+    response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Any:
     """Replace the fields given; null sets the default. Attempts that begin later go by it."""
     require_queue(caller, queue)
@@ -316,8 +271,8 @@ async def patch_webhook(
     def change(old: WebhookConfig) -> WebhookConfig:
         return replace(old, **wanted)
 
-    found = await webhooks.patch_webhook(store, WebhookKey(caller.project_id, queue, webhook), change, changes.secret)
-    return await _answer(found, store)
+    key, check = WebhookKey(caller.project_id, queue, webhook), condition(if_match, if_none_match)
+    return await _answer(await webhooks.patch_webhook(store, key, change, changes.secret, check), store, response)
 
 
 @router.get(
@@ -325,13 +280,23 @@ async def patch_webhook(
     operation_id="get_webhook",
     summary="Read a webhook",
     response_model=Webhook,
-    responses=problems(NO_WEBHOOK),
+    responses=problems(NO_WEBHOOK) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
 )
-async def get_webhook(queue: QueueName, webhook: WebhookName, caller: Manager, store: StoreOf) -> Any:
+async def get_webhook(
+    *,
+    queue: QueueName,
+    webhook: WebhookName,
+    caller: Manager,
+    store: StoreOf,
+    response: Response,
+    if_none_match: IfNoneMatch = None,
+) -> Any:
     """Return a webhook's configuration and state."""
     require_queue(caller, queue)
     _, found = await webhooks.get_webhook(store, WebhookKey(caller.project_id, queue, webhook))
-    return await _answer(found, store)
+    if not_modified(found.config, if_none_match):
+        return Response(status_code=304, headers={"ETag": etag(found.config)})
+    return await _answer(found, store, response)
 
 
 @router.delete(
@@ -340,12 +305,22 @@ async def get_webhook(queue: QueueName, webhook: WebhookName, caller: Manager, s
     summary="Delete a webhook",
     status_code=204,
     response_class=Response,
-    responses=problems(NO_WEBHOOK),
+    responses=problems({**NO_WEBHOOK, **CHANGED}),
 )
-async def delete_webhook(queue: QueueName, webhook: WebhookName, caller: Manager, store: StoreOf) -> None:
+async def delete_webhook(
+    *,
+    queue: QueueName,
+    webhook: WebhookName,
+    caller: Manager,
+    store: StoreOf,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+) -> None:
     """Delete a webhook. Requests in flight end as they do; the queue's messages stay."""
     require_queue(caller, queue)
-    await webhooks.delete_webhook(store, WebhookKey(caller.project_id, queue, webhook))
+    asked = if_match is not None or if_none_match is not None
+    check = condition(if_match, if_none_match) if asked else None
+    await webhooks.delete_webhook(store, WebhookKey(caller.project_id, queue, webhook), check)
 
 
 @router.get(

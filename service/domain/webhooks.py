@@ -17,6 +17,8 @@ from service.store.transactions import transaction
 _SECRET_BYTES = 32
 
 Change = Callable[[WebhookConfig], WebhookConfig]
+# Looks at what is there (None: no such webhook) while it is locked, and raises PreconditionFailed if it is not wanted.
+Condition = Callable[[WebhookConfig | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +35,22 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
-async def put_webhook(store: Store, key: WebhookKey, config: WebhookConfig, secret: str | None) -> tuple[Webhook, bool]:
+async def put_webhook(
+    store: Store, key: WebhookKey, config: WebhookConfig, secret: str | None, condition: Condition
+) -> tuple[Webhook, bool]:
     """Make a webhook, or give the existing one the whole configuration; tell whether it was made.
 
-    A secret that is given takes the place of all others at once.
+    A secret that is given takes the place of all others at once. Raises NotFound, PreconditionFailed.
     """
 
     async def work(connection: AsyncConnection) -> tuple[Webhook, bool]:
         queue = await queues.existing(connection, key.project_id, key.queue, lock=True)
         old = await webhooks.find(connection, store.sealing, queue.id, key.name, lock=True)
-        given = [Secret(secret)] if secret is not None else []
+        condition(old.config if old else None)
         if old is None:
-            made = (given or [Secret(new_secret())])[0]
+            made = Secret(secret or new_secret())
             return await webhooks.create(connection, store.sealing, (queue.id, key.name), config, made), True
-        return await webhooks.change(connection, store.sealing, old, config, given or old.secrets), False
+        return await _changed(store, connection, old, config, secret), False
 
     found, created = await transaction(store.engine, work)
     store.webhooks.set()
@@ -54,18 +58,30 @@ async def put_webhook(store: Store, key: WebhookKey, config: WebhookConfig, secr
     return found, created
 
 
-async def patch_webhook(store: Store, key: WebhookKey, change: Change, secret: str | None) -> Webhook:
-    """Change some of a webhook's configuration. Raises NotFound."""
+async def patch_webhook(
+    store: Store, key: WebhookKey, change: Change, secret: str | None, condition: Condition
+) -> Webhook:
+    """Change some of a webhook's configuration. Raises NotFound, PreconditionFailed."""
 
     async def work(connection: AsyncConnection) -> Webhook:
         _, old = await _found(store, connection, key, lock=True)
-        kept = old.secrets if secret is None else (Secret(secret),)
-        return await webhooks.change(connection, store.sealing, old, change(old.config), kept)
+        condition(old.config)
+        return await _changed(store, connection, old, change(old.config), secret)
 
     found = await transaction(store.engine, work)
     store.webhooks.set()
     store.pushes.set()
     return found
+
+
+async def _changed(
+    store: Store, connection: AsyncConnection, old: Webhook, config: WebhookConfig, secret: str | None
+) -> Webhook:
+    """Change a locked webhook, unless that changes nothing."""
+    if secret is None and config == old.config:
+        return old
+    kept = old.secrets if secret is None else (Secret(secret),)
+    return await webhooks.change(connection, store.sealing, old, config, kept)
 
 
 async def rotate_secret(store: Store, key: WebhookKey, overlap: timedelta) -> tuple[Webhook, str]:
@@ -102,11 +118,15 @@ async def list_webhooks(
     return found[:limit], found[limit - 1].name if len(found) > limit else None
 
 
-async def delete_webhook(store: Store, key: WebhookKey) -> None:
-    """Delete a webhook; its queue's messages stay. Raises NotFound."""
+async def delete_webhook(store: Store, key: WebhookKey, condition: Condition | None) -> None:
+    """Delete a webhook; its queue's messages stay. Raises NotFound, PreconditionFailed."""
 
     async def work(connection: AsyncConnection) -> None:
         queue = await queues.existing(connection, key.project_id, key.queue)
+        if condition is not None:
+            # Not read without need: it can be deleted even if it cannot be read any more.
+            found = await webhooks.existing(connection, store.sealing, queue.id, key.name, lock=True)
+            condition(found.config)
         if not await webhooks.remove(connection, queue.id, key.name):
             raise webhooks.webhook_not_found(key.name)
 

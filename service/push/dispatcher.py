@@ -21,7 +21,7 @@ from service.push.slots import SLOTS, Slot, Slots
 from service.store import attempts, pushes, webhooks
 from service.store.connections import settle_down
 from service.store.pushes import Report, Taken
-from service.store.sealing import WrongKeyError
+from service.store.sealing import WrongKey
 from service.store.settles import Settle
 from service.store.store import Store
 from service.telemetry import PUSH_ATTEMPTS, PUSH_SECONDS
@@ -52,6 +52,8 @@ class Dispatcher:
         self._ended: list[tuple[Webhook, Attempt]] = []
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        # How often it has looked for something to push.
+        self.looks = 0
 
     def open(self) -> None:
         """Start to push."""
@@ -116,6 +118,7 @@ class Dispatcher:
         await self._report()
         began = asyncio.get_running_loop().time()
         taken, held_back = await self._take(began)
+        self.looks += 1
         if not taken and not self._in_flight and await pushes.is_idle(self._link):
             return None
         for part in taken:
@@ -134,7 +137,7 @@ class Dispatcher:
     def _begin(self, taken: Taken, began: float) -> None:
         try:
             webhook = webhooks.loaded(self._store.sealing, taken.lane)
-        except WrongKeyError:
+        except WrongKey:
             _log.error("webhook_unreadable", webhook=taken.lane["name"], queue=taken.lane["queue_name"])
             return
         # From before the lease began, so that no request outlives it.

@@ -6,11 +6,19 @@ from hashlib import blake2b
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from service.errors import Conflict
+
 _NONCE_BYTES = 12
 
 
-class WrongKeyError(Exception):
+class WrongKey(Conflict):
     """What was sealed cannot be read with this secret key."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "It was encrypted under another RESTANTE_SECRET_KEY. Delete it and make it anew, or start the service with "
+            "that key."
+        )
 
 
 class Sealing:
@@ -25,8 +33,8 @@ class Sealing:
         return nonce + self._cipher.encrypt(nonce, text, owner.to_bytes(8, "big"))
 
     def open(self, owner: int, sealed: bytes) -> bytes:
-        """Decrypt. Raises WrongKeyError, also when it was sealed for somebody else."""
+        """Decrypt. Raises WrongKey, also when it was sealed for somebody else."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], owner.to_bytes(8, "big"))
         except InvalidTag as error:
-            raise WrongKeyError from error
+            raise WrongKey from error

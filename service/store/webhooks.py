@@ -109,7 +109,7 @@ def _reason(row: Any) -> WaitingFor | None:
 
 
 def loaded(sealing: Sealing, row: Any) -> Webhook:
-    """Return the webhook of a row. Raises WrongKeyError."""
+    """Return the webhook of a row. Raises WrongKey."""
     sealed = msgspec.json.decode(sealing.open(row["id"], row["sealed"]), type=_Sealed)
     config = WebhookConfig(
         url=row["url"],

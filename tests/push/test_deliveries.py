@@ -40,6 +40,17 @@ async def left(service: Service, count: int, queue: str = "q") -> None:
             await asyncio.sleep(0.02)
 
 
+async def looked(service: Service) -> None:
+    """Return when the dispatcher has looked twice for something to push, the first time perhaps a little while ago."""
+    for _ in range(2):
+        looks = service.app._dispatcher.looks
+        service.app._store.pushes.set()
+        service.app._store.webhooks.set()
+        async with asyncio.timeout(5):
+            while service.app._dispatcher.looks == looks:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+
+
 async def shown(service: Service, name: str = "w") -> dict[str, Any]:
     found: dict[str, Any] = (await service.root.get(f"{Q}/webhooks/{name}")).json()
     return found
@@ -151,7 +162,7 @@ async def test_410_disables_and_keeps_the_messages(service: Service) -> None:
             while (await shown(service))["state"] != "disabled":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
         seen = len(target.posted)
-        await asyncio.sleep(0.3)
+        await looked(service)
         assert len(target.posted) == seen
     found = await shown(service)
     assert (found["enabled"], found["state_reason"]) == (False, "gone")
@@ -167,7 +178,7 @@ async def test_ten_failures_open_the_circuit_and_waiting_messages_use_up_no_atte
             while (await shown(service))["state"] != "circuit_open":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
         seen = len(target.posted)
-        await asyncio.sleep(0.5)
+        await looked(service)
         assert len(target.posted) == seen
         assert 10 <= seen <= 12
         # The pause is over: the probe is an ordinary attempt, and success closes the circuit.
@@ -195,7 +206,7 @@ async def test_a_receiver_that_asks_for_a_pause_is_left_alone(service: Service) 
             while (await shown(service))["state"] != "paused":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
         seen = len(target.posted)
-        await asyncio.sleep(0.3)
+        await looked(service)
         assert len(target.posted) == seen <= 3
     found = await shown(service)
     assert (found["state"], found["state_reason"]) == ("paused", "retry_after")
@@ -239,7 +250,7 @@ async def test_a_webhook_that_is_disabled_edited_or_deleted_with_a_backlog_loses
         await webhook(service, old, enabled=False)
         for _ in range(3):
             await send(service)
-        await asyncio.sleep(0.3)
+        await looked(service)
         assert old.posted == []
         changes = {"enabled": True, "url": new.url, "headers": {"X-Key": "secret"}}
         assert (await service.root.patch(f"{Q}/webhooks/w", json=changes)).status_code == 200
@@ -247,7 +258,7 @@ async def test_a_webhook_that_is_disabled_edited_or_deleted_with_a_backlog_loses
         await left(service, 0)
         await service.root.delete(f"{Q}/webhooks/w")
         await send(service)
-        await asyncio.sleep(0.3)
+        await looked(service)
     assert (len(new.posted), new.posted[0].headers["x-key"], old.posted) == (3, "secret", [])
     assert await total(service) == 1
 
@@ -259,7 +270,7 @@ async def test_blocked_messages_hold_their_group_and_stay(service: Service) -> N
         await send(service, "first", group="a")
         await send(service, "second", group="a")
         await target.wait_for(1)
-        await asyncio.sleep(0.4)
+        await looked(service)
     assert len(target.posted) == 1
     assert await total(service) == 2
 
@@ -305,7 +316,7 @@ async def test_pull_and_push_share_one_ledger(service: Service) -> None:
     [message] = (await service.root.post(f"{Q}/messages/receive", json={"visibility_timeout": 1})).json()["messages"]
     async with sink() as target:
         await webhook(service, target)
-        await asyncio.sleep(0.4)
+        await looked(service)
         assert target.posted == []
         [posted] = await target.wait_for(1, 5)
         await left(service, 0)

@@ -133,3 +133,42 @@ async def test_a_key_without_manage_sees_no_webhook(service: Service) -> None:
         assert problem(await client.get(W))[:2] == (403, "forbidden")
         assert problem(await client.put(W, json={"url": URL}))[:2] == (403, "forbidden")
         assert (await client.get(f"{W}/attempts")).json()["items"] == []
+
+
+async def test_what_depends_on_a_webhook_being_as_it_was_says_when_it_is_not(service: Service) -> None:
+    await service.queue()
+    made = await service.root.put(W, json={"url": URL}, headers={"If-None-Match": "*"})
+    tag = made.headers["etag"]
+    assert (await service.root.get(W)).headers["etag"] == tag
+    assert (await service.root.get(W, headers={"If-None-Match": tag})).status_code == 304
+    again = await service.root.put(W, json={"url": URL}, headers={"If-None-Match": "*"})
+    assert problem(again)[:2] == (412, "precondition_failed")
+    changed = await service.root.patch(W, json={"timeout": 30}, headers={"If-Match": tag})
+    assert changed.headers["etag"] != tag
+    for answer in (
+        await service.root.patch(W, json={"timeout": 40}, headers={"If-Match": tag}),
+        await service.root.put(W, json={"url": URL}, headers={"If-Match": tag}),
+        await service.root.delete(W, headers={"If-Match": tag}),
+    ):
+        assert problem(answer)[:2] == (412, "precondition_failed")
+    assert (await service.root.get(W)).json()["timeout"] == 30
+    assert (await service.root.delete(W, headers={"If-Match": changed.headers["etag"]})).status_code == 204
+
+
+async def test_the_same_put_again_changes_nothing(service: Service) -> None:
+    await service.queue()
+    made = (await put(service, timeout=30)).json()
+    assert (await put(service, timeout=30)).json()["updated_at"] == made["updated_at"]
+    assert (await put(service, timeout=31)).json()["updated_at"] > made["updated_at"]
+
+
+async def test_under_another_secret_key_a_webhook_says_why_it_cannot_be_read_and_can_be_deleted(
+    service: Service,
+) -> None:
+    await service.queue()
+    await put(service)
+    await service.sql.execute("update webhook set sealed = sealed || 'x'::bytea")
+    for answer in (await service.root.get(W), await put(service), await service.root.get("/v1/queues/q/webhooks")):
+        assert problem(answer)[:2] == (409, "conflict")
+        assert "RESTANTE_SECRET_KEY" in answer.json()["detail"]
+    assert (await service.root.delete(W)).status_code == 204
