@@ -47,6 +47,7 @@ class App:
         """Answer all who wait and lease nothing from here on: the server is going to stop."""
         self._api.state.draining = True
         self._store.drain()
+        self._dispatcher.drain()
 
     def openapi(self) -> str:
         """Return the OpenAPI document as it is checked in."""

@@ -6,6 +6,7 @@ happens to the process, it ends.
 
 import asyncio
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -14,13 +15,13 @@ import structlog
 
 from service.errors import Problem, Unavailable
 from service.model import LEAST_URGENT, Action, Attempt, OnExhausted, Queue, Webhook
-from service.push.outcomes import Outcome, next_delay
+from service.push.outcomes import INTERRUPTED, Outcome, next_delay
 from service.push.requests import Delivery
 from service.push.sender import Sender
 from service.push.slots import SLOTS, Slot, Slots
 from service.store import attempts, pushes, webhooks
 from service.store.connections import settle_down
-from service.store.pushes import Report, Taken
+from service.store.pushes import MARGIN, Report, Taken
 from service.store.sealing import WrongKey
 from service.store.settles import Settle
 from service.store.store import Store
@@ -60,11 +61,15 @@ class Dispatcher:
         self._sender.open()
         self._task = asyncio.get_running_loop().create_task(self._work(), name="push")
 
-    async def close(self) -> None:
-        """Take nothing more; finish what is in flight."""
+    def drain(self) -> None:
+        """Take nothing more."""
         self._closing = True
         self._store.webhooks.set()
         self._store.pushes.set()
+
+    async def close(self) -> None:
+        """Finish what is in flight, as far as there is time for it."""
+        self.drain()
         if self._task is not None:
             # Not in the middle of taking something.
             await asyncio.wait({self._task}, timeout=_ROUND_SECONDS)
@@ -73,6 +78,8 @@ class Dispatcher:
             await asyncio.wait(self._in_flight, timeout=_FINISH_SECONDS)
         for task in self._in_flight:
             task.cancel()
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=_ROUND_SECONDS)
         with contextlib.suppress(Problem):
             await self._report()
         await self._sender.close()
@@ -117,7 +124,7 @@ class Dispatcher:
         self._store.webhooks.clear()
         await self._report()
         began = asyncio.get_running_loop().time()
-        taken, held_back = await self._take(began)
+        taken, held_back = ([], False) if self._closing else await self._take(began)
         self.looks += 1
         if not taken and not self._in_flight and await pushes.is_idle(self._link):
             return None
@@ -153,21 +160,25 @@ class Dispatcher:
         began, at = loop.time(), self._store.clock.now()
         try:
             outcome = await self._sender.attempt(_delivery(webhook, taken.lane, row), at, until)
+        except asyncio.CancelledError:
+            outcome = Outcome(error=INTERRUPTED)
         finally:
             self._slots.free(slot, loop.time())
-        seconds = loop.time() - began
-        PUSH_SECONDS.observe(seconds)
+        ended = loop.time()
+        PUSH_SECONDS.observe(ended - began)
         PUSH_ATTEMPTS.labels(outcome.label).inc()
         self._note(webhook, outcome)
         identity = self._store.identifiers.message()
-        self._ended.append((webhook, outcome.attempt(identity, row["id"], row["attempts"], at, seconds)))
-        settle = _settle(webhook, taken, row, outcome)
+        self._ended.append((webhook, outcome.attempt(identity, row["id"], row["attempts"], at, ended - began)))
+        left = timedelta(seconds=max(0.0, until - ended)) + MARGIN
         with contextlib.suppress(Problem):
             # Not settled: the lease ends by itself, and another attempt follows.
-            await self._store.settle_one(settle)
+            await self._store.settle_one(_settle(webhook, taken, row, outcome, left))
         self._store.pushes.set()
 
     def _note(self, webhook: Webhook, outcome: Outcome) -> None:
+        if outcome.error == INTERRUPTED:
+            return
         said = self._reports.setdefault(webhook.id, Report())
         if outcome.succeeded:
             said.succeeded, said.failed = True, 0
@@ -209,12 +220,15 @@ def _delivery(webhook: Webhook, lane: asyncpg.Record, row: asyncpg.Record) -> De
     )
 
 
-def _settle(webhook: Webhook, taken: Taken, row: asyncpg.Record, outcome: Outcome) -> Settle:
-    """Return what follows from an outcome: gone, again later, or given up."""
+def _settle(webhook: Webhook, taken: Taken, row: asyncpg.Record, outcome: Outcome, left: timedelta) -> Settle:
+    """Return what follows from an outcome: gone, again later, or given up. `left`: what is left of the lease."""
     fields: dict[str, Any] = {"remember": False, "fifo": taken.lane["is_fifo"], "pushed": True}
     key = taken.lane["queue_id"], row["id"], taken.lease
     if outcome.succeeded:
         return Settle(*key, Action.DELETE, **fields)
+    if outcome.error == INTERRUPTED:
+        # The receiver may still be at it: no other attempt before this one would have ended.
+        return Settle(*key, Action.RELEASE, left, counted=False, **fields)
     delay = next_delay(webhook.config.retry, row["attempts"])
     if delay is None and webhook.config.on_exhausted is OnExhausted.DEAD_LETTER:
         return Settle(*key, Action.REJECT, error=outcome.sentence, **fields)

@@ -10,6 +10,9 @@ from uuid import UUID
 
 from service.model import Attempt, Retry
 
+# The process ended before the receiver answered: no failure of its, and no attempt that counts.
+INTERRUPTED = "interrupted"
+
 _LONGEST_PAUSE = timedelta(hours=24)
 _PAUSING = frozenset({429, 503})
 _GONE = 410

@@ -18,8 +18,8 @@ _log = structlog.get_logger()
 
 _MOST_READ = 64 * 1024
 _KEPT = 1024
-# aiohttp's own, by parts, is left out.
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+# A connection that takes longer than the request may is told a moment earlier, as one that cannot be made.
+_MOMENT = 0.05
 
 
 class Sender:
@@ -42,20 +42,22 @@ class Sender:
         """Post once, until this time of the loop at most; what went wrong has a name."""
         try:
             async with asyncio.timeout_at(until):
-                return await self._post(delivery, at)
+                return await self._post(delivery, at, until)
         except (aiohttp.ClientError, OSError, Refused, ValueError) as error:
             return Outcome(error=_name(error))
         except Exception:  # noqa: BLE001 - whatever it was, the message is tried again by its schedule
             _log.exception("push_unforeseen", webhook=delivery.webhook.name, queue=delivery.queue)
             return Outcome(error="internal_error")
 
-    async def _post(self, delivery: Delivery, at: datetime) -> Outcome:
+    async def _post(self, delivery: Delivery, at: datetime, until: float) -> Outcome:
         assert self._session is not None  # noqa: S101 - it is open
         headers, body = request_of(delivery, at)
         target = url_of(parse(delivery.webhook.config.url))
         with on_behalf_of(str(delivery.project_id)):
             # The time of the whole is kept outside.
-            request = self._session.post(target, data=body, headers=headers, allow_redirects=False, timeout=_NO_TIMEOUT)
+            connect = max(_MOMENT, until - asyncio.get_running_loop().time() - _MOMENT)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect)
+            request = self._session.post(target, data=body, headers=headers, allow_redirects=False, timeout=timeout)
             async with request as answer:
                 excerpt = await _beginning(answer)
                 pause = pause_of(answer.status, answer.headers, at)
@@ -64,6 +66,7 @@ class Sender:
 
 # The first that fits; TimeoutError is an OSError, and most of aiohttp's are ClientErrors.
 _NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((aiohttp.ConnectionTimeoutError,), "connection_error"),
     ((TimeoutError,), "timeout"),
     ((BadUrl, Refused), "address_refused"),
     ((aiohttp.ClientConnectorDNSError,), "dns_error"),

@@ -89,9 +89,14 @@ async def _wishes(link: Link, lanes: list[asyncpg.Record]) -> list[Wish]:
     rows = await link.fetch(_IN_FLIGHT, [lane["number"] for lane in lanes], [lane["id"] for lane in lanes])
     in_flight = {row["id"]: row["messages"] for row in rows}
     return [
-        Wish(lane["id"], lane["project_id"], min(lane["max_concurrency"] - in_flight[lane["id"]], _tokens(lane)))
+        Wish(lane["id"], lane["project_id"], min(_concurrency(lane) - in_flight[lane["id"]], _tokens(lane)))
         for lane in lanes
     ]
+
+
+def _concurrency(lane: asyncpg.Record) -> int:
+    """Return how many requests a webhook may have in flight: a single one, until its circuit is closed again."""
+    return 1 if lane["openings"] else int(lane["max_concurrency"])
 
 
 def _tokens(lane: asyncpg.Record) -> int:

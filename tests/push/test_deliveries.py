@@ -191,6 +191,29 @@ async def test_ten_failures_open_the_circuit_and_waiting_messages_use_up_no_atte
     assert target.posted[-1].number == seen + 1
 
 
+async def test_while_a_circuit_is_not_closed_again_one_message_at_a_time_is_tried(service: Service) -> None:
+    await service.queue()
+    async with sink(answers(500)) as target:
+        await webhook(service, target, retry={"delays": [0.01] * 100, "jitter": 0}, max_concurrency=5)
+        for number in range(5):
+            await send(service, number)
+        for openings in (1, 2):
+            async with asyncio.timeout(10):
+                while (await shown(service))["state"] != "circuit_open":  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.02)
+            seen = len(target.posted)
+            assert openings == await service.sql.fetchval("select openings from webhook")
+            await service.sql.execute("update webhook set paused_until = clock_timestamp()")
+            await target.wait_for(seen + 1)
+            await looked(service)
+            assert len(target.posted) == seen + 1
+        pause = "extract(epoch from paused_until - clock_timestamp())::float8"
+        assert 20 < await service.sql.fetchval(f"select {pause} from webhook") <= 40
+        target.answer = answers(200)
+        await service.sql.execute("update webhook set paused_until = clock_timestamp()")
+        await left(service, 0)
+
+
 async def test_a_receiver_that_asks_for_a_pause_is_left_alone(service: Service) -> None:
     await service.queue()
 
@@ -323,6 +346,35 @@ async def test_pull_and_push_share_one_ledger(service: Service) -> None:
     assert posted.headers["webhook-id"] == message["id"]
     gone = await service.root.delete(f"/v1/receipts/{message['receipt']}")
     assert gone.json()["code"] == "lease_lost"
+
+
+async def test_what_cannot_be_finished_at_the_end_of_a_process_is_given_back_uncounted(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.push.dispatcher._FINISH_SECONDS", 0.1)
+    over = asyncio.Event()
+
+    async def slowly(_posted: Any) -> web.Response:
+        await over.wait()
+        return web.Response(status=200)
+
+    async with sink(slowly) as target:
+        async with in_process(database) as service:
+            await service.queue()
+            await webhook(service, target, timeout=30)
+            identity = await send(service)
+            await target.wait_for(1)
+        over.set()
+        async with in_process(database) as service:
+            kept = (await service.root.get(f"{Q}/messages/{identity}")).json()
+            # As long as the receiver may still be at it, nobody else gets it.
+            assert (kept["state"], kept["attempts"], kept["waiting_for"]["reason"]) == ("delayed", 0, "delay")
+            [attempt] = (await service.root.get(f"{Q}/webhooks/w/attempts")).json()["items"]
+            assert (attempt["error"], attempt["outcome"]) == ("interrupted", "failed")
+            await service.root.post(f"{Q}/messages/actions", json={"action": "release_delay"})
+            await target.wait_for(2)
+            await left(service, 0)
+    assert [posted.number for posted in target.posted] == [1, 1]
 
 
 async def test_what_is_in_flight_at_the_end_of_a_process_is_finished(database: str) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import gzip
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -115,6 +116,41 @@ async def test_a_byte_now_and_then_ends_with_the_time_of_the_whole(service: Serv
     assert kept["error"] == "timeout"
     # The time runs from before the message was leased.
     assert 0.8 <= float(str(kept["duration"])) < 1.6
+
+
+@contextlib.contextmanager
+def never_connecting() -> Iterator[str]:
+    """Listen, and let nobody in: the system has no room for another connection."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)  # noqa: FBT003 - its only argument
+            client.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+async def test_a_port_that_swallows_connections_looks_like_a_closed_one(service: Service) -> None:
+    with never_connecting() as url:
+        kept = await attempt(service, url, timeout=1)
+    assert (kept["status"], kept["error"]) == (None, "connection_error")
+    assert 0.5 <= float(str(kept["duration"])) < 1.6
+
+
+async def test_hundreds_of_requests_that_never_connect_leave_room_for_others(service: Service) -> None:
+    await service.queue()
+    with never_connecting() as url:
+        config = {"url": url, "timeout": 1, "max_concurrency": 300, "retry": {"delays": [0.5] * 100, "jitter": 0}}
+        made = await service.root.put(f"{Q}/webhooks/w", json=config)
+        assert made.status_code == 201, made.text
+        await service.root.post(f"{Q}/messages/batch", json={"messages": [{"body": 1}] * 400})
+        async with asyncio.timeout(20):
+            while (await service.root.get(f"{Q}/webhooks/w")).json()["state"] != "circuit_open":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.05)
+    async with sink() as target:
+        assert (await service.root.patch(f"{Q}/webhooks/w", json={"url": target.url})).status_code == 200
+        await target.wait_for(400, 20)
 
 
 async def test_a_closed_port_is_named_and_the_message_stays(service: Service) -> None:
