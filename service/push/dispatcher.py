@@ -29,7 +29,9 @@ from service.telemetry import PUSH_ATTEMPTS, PUSH_SECONDS
 
 _log = structlog.get_logger()
 
-_REST_SECONDS = 0.02
+# Between two rounds: as long as a round took, within these.
+_SHORTEST_REST = 0.004
+_LONGEST_REST = 0.02
 _LOOK_SECONDS = 0.25
 # While a rate holds something back.
 _PACE_SECONDS = 0.05
@@ -104,6 +106,7 @@ class Dispatcher:
 
     async def _work(self) -> None:
         while not self._closing:
+            began = asyncio.get_running_loop().time()
             try:
                 rest = await self._round()
             except Unavailable:
@@ -112,11 +115,12 @@ class Dispatcher:
                 _log.exception("push_failed")
                 rest = None
             # Where there is no webhook, no message is worth a look.
+            took = asyncio.get_running_loop().time() - began
             stir = self._store.webhooks if rest is None else self._store.pushes
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_IDLE_SECONDS if rest is None else rest):
                     await stir.wait()
-            await asyncio.sleep(_REST_SECONDS)
+            await asyncio.sleep(min(max(took, _SHORTEST_REST), _LONGEST_REST))
 
     async def _round(self) -> float | None:
         """Report, and take what there is room for; return how long to rest unless something comes, None: no webhook."""

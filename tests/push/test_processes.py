@@ -49,21 +49,21 @@ async def test_four_processes_hold_a_cap_of_three_and_use_it(tmp_path: Path) -> 
 
     async def slowly(_posted: Posted) -> web.Response:
         under_way.append(target.at_once)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
         return web.Response(status=200)
 
     async with sink(slowly) as target:
         with serving(tmp_path, processes="4", push_allow="127.0.0.0/8") as service:
-            await asyncio.to_thread(prepare, service, target.url, 100, max_concurrency=3)
+            await asyncio.to_thread(prepare, service, target.url, 150, max_concurrency=3)
             began = time.monotonic()
-            await target.wait_for(100, 60)
+            await target.wait_for(150, 60)
             seconds = time.monotonic() - began
             # This loop answers what is in flight: it must not stand still meanwhile.
             await asyncio.to_thread(service.stop)
     assert max(under_way) == 3
-    assert len({posted.headers["webhook-id"] for posted in target.posted}) == len(target.posted) == 100
-    # 100 requests of 0.1 s, three at a time, take 3.3 s.
-    assert seconds < 8
+    assert len({posted.headers["webhook-id"] for posted in target.posted}) == len(target.posted) == 150
+    # On a machine that does nothing else it is 2.8.
+    assert 150 * 0.2 / seconds > 2.4
 
 
 async def test_what_a_killed_process_had_in_flight_is_sent_again_after_its_lease_and_never_twice_at_once(
