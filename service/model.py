@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -239,7 +240,8 @@ class Draft(Struct):
 
     `id` is given when it enters a queue. `delay` None is the queue's; `headers` is one JSON object of strings, None
     when there are none; `content_type` None is application/json; `size` counts the octets of body and headers;
-    `urgency` is 9 minus the priority. `duplicate`: it was there already, and its id is the first one's.
+    `urgency` is 9 minus the priority. `duplicate`: it was there already, and its id is the first one's. `published`: by
+    which topic, under which id, as JSON.
     """
 
     body: bytes
@@ -257,6 +259,7 @@ class Draft(Struct):
     id: UUID = NO_ID
     deduplication_id: str | None = None
     duplicate: bool = False
+    published: str | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -271,6 +274,7 @@ class Draft(Struct):
             and self.ttl is None
             and self.group is None
             and self.urgency == LEAST_URGENT
+            and self.published is None
         )
 
 
@@ -292,6 +296,52 @@ class Receipt:
     message_id: UUID
     lease: int
     fifo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TopicConfig:
+    """What an owner sets of a topic."""
+
+    type: str = "standard"
+    deduplication_window: timedelta = timedelta(seconds=300)
+    deduplicate_by_content: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A queue that gets a copy of what is published to a topic and matches the filter, which is as it was given."""
+
+    name: str
+    queue_id: int
+    queue: str
+    filter: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it stands in the database. `number`: what its publishes are known under."""
+
+    id: int
+    project_id: int
+    name: str
+    number: int
+    version: int
+    config: TopicConfig
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def ledger(self) -> Queue:
+        """Return what deduplicates its publishes: a queue that has no messages."""
+        config = QueueConfig(
+            type=self.config.type,
+            deduplication_window=self.config.deduplication_window,
+            deduplicate_by_content=self.config.deduplicate_by_content,
+        )
+        plain = self.id, self.project_id, self.name, self.number, self.version
+        return Queue(*plain, config=config, created_at=self.created_at, updated_at=self.updated_at)
 
 
 class WebhookMode(StrEnum):

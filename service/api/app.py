@@ -10,7 +10,21 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from service import __version__
-from service.api import attempts, browse, docs, health, keys, limits, projects, queues, stored_messages, tasks, webhooks
+from service.api import (
+    attempts,
+    browse,
+    docs,
+    health,
+    keys,
+    limits,
+    projects,
+    queues,
+    stored_messages,
+    subscriptions,
+    tasks,
+    topics,
+    webhooks,
+)
 from service.api.cursors import Cursors
 from service.api.edge import Edge, send_problem
 from service.api.problems import problem_of
@@ -56,7 +70,8 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolv
     app.state.resolver = resolver
     app.state.draining = False
     app.add_middleware(Edge)
-    for noun in (queues, browse, stored_messages, tasks, webhooks, attempts, projects, keys, limits, health, docs):
+    nouns = (queues, browse, stored_messages, tasks, webhooks, attempts, topics, subscriptions, projects, keys, limits)
+    for noun in (*nouns, health, docs):
         app.include_router(noun.router)
     return app
 

@@ -89,6 +89,9 @@ class BrowsedMessage(Document):
     traceparent: str | None
     tracestate: str | None
     dead_letter: Annotated[dict[str, Any] | None, Field(description="In a dead-letter queue: where it came from.")]
+    published: Annotated[
+        dict[str, str] | None, Field(description="Of a copy: the topic, and the id its publisher was told.")
+    ]
 
 
 class BrowsedPage(Page[BrowsedMessage]):
@@ -270,6 +273,7 @@ def _document(row: Any, body: bytes | None = None) -> BrowsedMessage:
         traceparent=row.traceparent,
         tracestate=row.tracestate,
         dead_letter=row.dead_letter,
+        published=msgspec.json.decode(row.published) if row.published else None,
     )
 
 

@@ -77,6 +77,13 @@ class DeadLettered(Struct):
     last_error: str | None
 
 
+class PublishedBy(Struct):
+    """The topic that a copy comes from, and the id that its publisher was told."""
+
+    topic: str
+    id: str
+
+
 class Received(Struct):
     """A leased message. Either `body` or `body_base64` is there; `last_error`, `traceparent`, `tracestate` if known."""
 
@@ -92,6 +99,9 @@ class Received(Struct):
     lease_expires_at: datetime
     dead_letter: Annotated[
         DeadLettered | msgspec.UnsetType, Meta(description="In a dead-letter queue: where it came from, and why.")
+    ] = msgspec.UNSET
+    published: Annotated[
+        PublishedBy | msgspec.UnsetType, Meta(description="Of a copy: the topic it was published to.")
     ] = msgspec.UNSET
     body: Any = None
     body_base64: str | msgspec.UnsetType = msgspec.UNSET
@@ -236,6 +246,8 @@ def _received_message(store: Store, claimed: Claimed, row: asyncpg.Record) -> by
     if (letter := row["dead_letter"]) is not None:
         # Without the blanks that the database puts in.
         head += f',"dead_letter":{_text(msgspec.json.decode(letter))}'
+    if (published := row["published"]) is not None:
+        head += f',"published":{published}'
     return b'%b,"headers":%b,%b}' % (head.encode(), row["headers"] or b"{}", _body(row))
 
 

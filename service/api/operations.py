@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from service import model
-from service.api import drafts, messages, receipts, transactions
+from service.api import drafts, messages, publish, receipts, transactions
 from service.api.callers import PROJECT_HEADER
 from service.api.documented import problems
 from service.api.exchange import Answer, Exchange
@@ -39,9 +39,19 @@ class Operation:
     also: tuple[model.Scope, ...] = ()
 
     @property
+    def noun(self) -> str:
+        """Return what the path's parameter names; nothing if it has none."""
+        return self.path.partition("{")[2].partition("}")[0]
+
+    @property
     def on_queue(self) -> bool:
         """Tell whether the path names a queue."""
-        return "{queue}" in self.path
+        return self.noun == "queue"
+
+    @property
+    def is_named(self) -> bool:
+        """Tell whether the path's parameter is a name that keys may be bound to."""
+        return self.noun in {"queue", "topic"}
 
     @property
     def tag(self) -> str:
@@ -50,7 +60,7 @@ class Operation:
 
 
 _SEND, _RECEIVE = model.Scope.SEND, model.Scope.RECEIVE
-_QUEUE, _RECEIPT = "/v1/queues/{queue}", "/v1/receipts/{receipt}"
+_QUEUE, _RECEIPT, _TOPIC = "/v1/queues/{queue}", "/v1/receipts/{receipt}", "/v1/topics/{topic}"
 
 OPERATIONS = (
     Operation(
@@ -139,6 +149,36 @@ OPERATIONS = (
     ),
     Operation(
         "POST",
+        f"{_TOPIC}/messages",
+        _SEND,
+        publish.publish_message,
+        201,
+        "Publish a message",
+        drafts.Message,
+        publish.Published,
+    ),
+    Operation(
+        "POST",
+        f"{_TOPIC}/messages/batch",
+        _SEND,
+        publish.publish_batch,
+        201,
+        "Publish a batch of messages",
+        publish.Publications,
+        publish.PublishedBatch,
+    ),
+    Operation(
+        "POST",
+        f"{_TOPIC}/match",
+        model.Scope.MANAGE,
+        publish.match_message,
+        200,
+        "Tell which subscriptions a message would reach",
+        drafts.Message,
+        publish.Matches,
+    ),
+    Operation(
+        "POST",
         "/v1/transactions",
         _SEND,
         transactions.commit_transaction,
@@ -164,6 +204,11 @@ _NO_RECEIPT = {
     404: "It is not a receipt of this project, or its queue is gone: receipt_not_found.",
     409: "It is no longer the current lease of its message: lease_lost.",
 }
+_NOT_FOUND = {
+    "queue": _NO_QUEUE,
+    "receipt": _NO_RECEIPT,
+    "topic": {404: "There is no such topic in this project: topic_not_found."},
+}
 _OTHER_BATCH = {409: "The Idempotency-Key was used for a batch of another number of messages: conflict."}
 _TRANSACTION = {
     404: "A receipt or queue is not of this project: receipt_not_found, queue_not_found. Nothing was done.",
@@ -185,7 +230,7 @@ def response_entries(operation: Operation) -> dict[int | str, dict[str, Any]]:
     response: dict[str, Any] = {"description": operation.summary}
     if operation.answer is not None:
         response["content"] = _json(operation.answer)
-    more = _NO_QUEUE if operation.on_queue else _NO_RECEIPT if "{receipt}" in operation.path else {}
+    more = _NOT_FOUND.get(operation.noun, {})
     full = _FULL if operation.scope is _SEND else _CROWDED if operation.on_queue else {}
     has_body = operation.raw or operation.request is not None
     repeated = {200: _REPEATED | {"content": response["content"]}} if operation.scope is _SEND else {}
@@ -196,15 +241,15 @@ def _other(operation: Operation) -> dict[int, str]:
     """Return the problems that one operation alone has."""
     if operation.run is transactions.commit_transaction:
         return _TRANSACTION
-    return _OTHER_BATCH if operation.run is messages.send_batch else {}
+    return _OTHER_BATCH if operation.run in {messages.send_batch, publish.publish_batch} else {}
 
 
 def request_entry(operation: Operation) -> dict[str, Any]:
     """Return what FastAPI cannot read off an endpoint that reads its request itself."""
-    noun = operation.path.partition("{")[2].partition("}")[0]
+    noun = operation.noun
     extra: dict[str, Any] = {"security": [{"key": []}], "parameters": []}
     if noun:
-        bounds = {"pattern": model.NAME_PATTERN} if operation.on_queue else {"maxLength": MAX_LENGTH}
+        bounds = {"pattern": model.NAME_PATTERN} if operation.is_named else {"maxLength": MAX_LENGTH}
         kind = {"type": "string", **bounds}
         extra["parameters"] += [{"name": noun, "in": "path", "required": True, "schema": kind}]
     if operation.raw:

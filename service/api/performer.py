@@ -61,9 +61,9 @@ class Performer:
         require(caller, operation.scope)
         if operation.also:
             require(caller, *operation.also)
-        if operation.on_queue:
+        if operation.is_named:
             if not model.is_name(name):
-                raise invalid("/path/queue", "invalid_name", model.NAME_RULE)
+                raise invalid(f"/path/{operation.noun}", "invalid_name", model.NAME_RULE)
             require_queue(caller, name)
         if operation.scope is model.Scope.SEND and (limits := limits_on_stored(self._store, caller)) is not None:
             await self._store.usage.check(caller.project_id, limits)

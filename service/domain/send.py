@@ -75,21 +75,26 @@ async def _with_priorities(store: Store, queue: Queue, drafts: list[Draft], poin
     """Return the queue as it is once claims look for messages of these priorities. Raises StaleQueue."""
     urgencies = {draft.urgency for draft in drafts}
     if queue.is_fifo:
-        raise InvalidRequest(
-            [
-                FieldError(
-                    f"{pointer(position)}/priority",
-                    "not_allowed",
-                    "A fifo queue delivers in the order of sending. Leave the priority out, or use a standard queue.",
-                )
-                for position, draft in enumerate(drafts)
-                if draft.urgency != LEAST_URGENT
-            ]
-        )
+        refuse_priorities(drafts, pointer)
     if urgencies.issubset(queue.urgencies):
         return queue
     await transaction(store.engine, lambda connection: queues.add_urgencies(connection, queue.number, urgencies))
     return await store.directory.find(queue.project_id, queue.name)
+
+
+def refuse_priorities(drafts: list[Draft], pointer: Pointer) -> None:
+    """Raise InvalidRequest where order is that of sending and a message has a priority."""
+    errors = [
+        FieldError(
+            f"{pointer(position)}/priority",
+            "not_allowed",
+            "A fifo queue delivers in the order of sending. Leave the priority out, or use a standard queue.",
+        )
+        for position, draft in enumerate(drafts)
+        if draft.urgency != LEAST_URGENT
+    ]
+    if errors:
+        raise InvalidRequest(errors)
 
 
 def _check_sizes(queue: Queue, drafts: list[Draft], pointer: Pointer) -> None:

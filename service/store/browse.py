@@ -95,6 +95,7 @@ def _shown(columns: Any, queue: Queue) -> list[ColumnElement[Any]]:
         columns.tracestate,
         columns.last_error,
         columns.dead_letter,
+        columns.published,
         columns.pushed_by,
         _expires_at(columns, queue).label("expires_at"),
         func.octet_length(columns.body).label("body_size"),

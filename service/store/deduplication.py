@@ -70,7 +70,7 @@ class Taken(Struct):
     fresh: dict[Hash, datetime]
 
 
-class _Plan(Struct):
+class Plan(Struct):
     """What is to be done with many parcels: the answers, which messages are new, which batches' rows to put right."""
 
     outcomes: dict[int, list[Sent]] = {}
@@ -122,15 +122,21 @@ async def lock_lengths(link: Link, parcels: Iterable[Parcel]) -> None:
 
 async def store_taken(link: Link, parcels: dict[int, Unique], taken: Taken) -> dict[int, list[Sent]]:
     """Store what is new under the hashes that were taken, in the same transaction. Raises Again."""
+    plan = await planned(link, parcels, taken)
+    await _store_new(link, parcels, plan)
+    return plan.outcomes
+
+
+async def planned(link: Link, parcels: dict[int, Unique], taken: Taken) -> Plan:
+    """Decide what is new under the hashes that were taken, in the same transaction. Raises Again."""
     plan = _plan(parcels, taken)
     if plan.amended:
         sents = plan.amended.values()
         await link.fetch(
             _AMEND, *_columns(plan.amended), [sent.id for sent in sents], [sent.visible_at for sent in sents]
         )
-    await _store_new(link, parcels, plan)
     MESSAGES_DEDUPLICATED.inc(sum(sent.duplicate for sents in plan.outcomes.values() for sent in sents))
-    return plan.outcomes
+    return plan
 
 
 def _columns(hashes: Iterable[Hash]) -> tuple[list[int], list[bytes]]:
@@ -171,9 +177,9 @@ def _entry(queue: Queue, digest: bytes, draft: Draft, members: int) -> tuple[Any
     return queue.number, queue.version, digest, draft.id, delay, draft.deliver_at, members
 
 
-def _plan(parcels: dict[int, Unique], taken: Taken) -> _Plan:
+def _plan(parcels: dict[int, Unique], taken: Taken) -> Plan:
     """Decide, in the order in which the messages came, which are new and which are repeats. Raises Again."""
-    plan = _Plan()
+    plan = Plan()
     resolved = dict(taken.known)
     for place, parcel in parcels.items():
         if parcel.keyed:
@@ -219,12 +225,12 @@ def _other_batch() -> Conflict:
     )
 
 
-async def _store_new(link: Link, parcels: dict[int, Unique], plan: _Plan) -> None:
+async def _store_new(link: Link, parcels: dict[int, Unique], plan: Plan) -> None:
     """Store the messages that are new. Raises Again."""
     places = [place for place, new in plan.new.items() if new]
     if not places:
         return
-    stored = await _store(link, [_parcel(parcels[place], plan.outcomes[place], plan.new[place]) for place in places])
+    stored = await store_all(link, [_parcel(parcels[place], plan.outcomes[place], plan.new[place]) for place in places])
     problems = {place: outcome for place, outcome in zip(places, stored, strict=True) if isinstance(outcome, Problem)}
     if problems:
         raise Again(problems)
@@ -235,7 +241,7 @@ async def _store_new(link: Link, parcels: dict[int, Unique], plan: _Plan) -> Non
                 plan.outcomes[place][position].visible_at = at
 
 
-async def _store(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
+async def store_all(link: Link, parcels: Sequence[Parcel]) -> list[VisibleAt | Problem]:
     """Store into queues that set max_length one after the other, into the others at once."""
     free = [parcel for parcel in parcels if parcel.queue.config.max_length is None]
     bounded = [parcel for parcel in parcels if parcel.queue.config.max_length is not None]

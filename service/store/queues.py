@@ -71,8 +71,13 @@ async def create(connection: AsyncConnection, project_id: int, name: str, config
     try:
         row = (await connection.execute(statement.returning(queue))).first()
     except IntegrityError as error:
-        raise NotFound("project", "The project is gone. Create it again, or use a key of another project.") from error
+        raise project_gone() from error
     return _queue(row) if row else None
+
+
+def project_gone() -> NotFound:
+    """Return the problem of a project that was deleted as something was made in it."""
+    return NotFound("project", "The project is gone. Create it again, or use a key of another project.")
 
 
 async def configure(connection: AsyncConnection, old: Queue, config: QueueConfig) -> Queue:

@@ -111,11 +111,11 @@ def _further_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
 
 
 def _standard_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
-    return *_plain_columns(queue, draft), *_further_columns(queue, draft), draft.group, draft.urgency
+    return *_plain_columns(queue, draft), *_further_columns(queue, draft), draft.group, draft.urgency, draft.published
 
 
 def _fifo_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
-    return *_plain_columns(queue, draft), *_further_columns(queue, draft), draft.group or NO_GROUP
+    return *_plain_columns(queue, draft), *_further_columns(queue, draft), draft.group or NO_GROUP, draft.published
 
 
 def weigh(parcel: Parcel) -> int:

@@ -11,7 +11,7 @@ from service import telemetry
 from service.errors import Problem
 from service.model import Action, Draft, Queue
 from service.settings import Deployment
-from service.store import sends, settles, transacts
+from service.store import publishes, sends, settles, transacts
 from service.store.claims import Claims
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, create_engine
@@ -20,10 +20,12 @@ from service.store.directory import Directory
 from service.store.identifiers import Identifiers
 from service.store.lane import Lane
 from service.store.lines import Claimed
+from service.store.publishes import Publish, Published
 from service.store.rates import Rates
 from service.store.ready import Ready
 from service.store.receipts import ReceiptSeal
 from service.store.rooms import Rooms
+from service.store.routes import Routes
 from service.store.sealing import Sealing
 from service.store.sends import Parcel, VisibleAt
 from service.store.settles import Bundle, Settle, Settled
@@ -36,7 +38,8 @@ from service.telemetry import PARKED_RECEIVES
 
 _TRANSACTS = ("transact-1", "transact-2", "transact-3")
 _LINKS = (
-    *("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify", "limits", "push"),
+    *("send", "send-bounded", "send-once", "claim", "settle", "find", "names", "notify", "limits"),
+    *("push", "publish", "topics"),
     *_TRANSACTS,
 )
 
@@ -75,8 +78,14 @@ class Store:
             Lane(name, partial(transacts.transact, self._links[name], self.announce_all), weigh=transacts.weigh)
             for name in _TRANSACTS
         ]
+        self._publishes: Lane[Publish, list[Published]] = Lane(
+            "publish",
+            partial(publishes.publish, self._links["publish"], self.announce_all),
+            weigh=publishes.weight,
+        )
         self._turn = 0
         self.directory = Directory(self._links["find"], self._links["names"])
+        self.routes = Routes(self._links["topics"])
         self.claims = Claims(
             self._links["claim"],
             self.clock,
@@ -103,12 +112,14 @@ class Store:
     def _lanes(self) -> Iterator[Lane[Any, Any]]:
         yield from (self._sends, self._bounded, self._once, self._settles)
         yield from self._transacts
+        yield self._publishes
 
     async def open(self) -> None:
         """Start the lanes. The database need not be there yet: what asks for it is told so."""
         for lane in self._lanes():
             lane.open()
         self.directory.open()
+        self.routes.open()
         self.rates.open()
         self.claims.open()
         self.wakeups.open()
@@ -120,6 +131,7 @@ class Store:
         for lane in self._lanes():
             await lane.close()
         await self.directory.close()
+        await self.routes.close()
         await self.rates.close()
         for link in self._links.values():
             await link.close()
@@ -172,6 +184,13 @@ class Store:
             for parcel in item.parcels:
                 rooms.enter_context(self.usage.room(parcel.queue.project_id, parcel.drafts))
             return await self._transacts[self._turn].submit(item)
+
+    async def publish(self, item: Publish) -> list[Published]:
+        """Store copies of messages, all or none. Raises StaleQueue, QueueFull, QuotaExceeded, Conflict, Unavailable."""
+        with contextlib.ExitStack() as rooms:
+            for copies in item.copies:
+                rooms.enter_context(self.usage.room(copies.queue.project_id, copies.drafts))
+            return await self._publishes.submit(item)
 
     async def recall_transaction(self, name: Name, digest: bytes) -> Done | None:
         """Return what the same transaction was answered, if it was done. Raises Conflict, Unavailable."""

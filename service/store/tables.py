@@ -5,6 +5,7 @@ The schema itself comes from the migrations; a test compares the two.
 
 from sqlalchemy import (
     ARRAY,
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -78,6 +79,32 @@ queue = Table(
     ForeignKeyConstraint(("project_id", "dead_letter_queue"), ("queue.project_id", "queue.name")),
 )
 
+topic = Table(
+    "topic",
+    metadata,
+    Column("project_id", BigInteger, primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("id", BigInteger, nullable=False, unique=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    Column("version", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("deduplication_window", Interval, nullable=False),
+    Column("deduplicate_by_content", Boolean, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("topic_id", BigInteger, primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("queue_id", BigInteger, nullable=False),
+    Column("filter", JSON, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+)
+
 retired_queue = Table(
     "retired_queue",
     metadata,
@@ -112,6 +139,7 @@ message = Table(
     Column("moved", Boolean, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("pushed_by", BigInteger),
+    Column("published", Text),
 )
 
 fifo_group = Table(

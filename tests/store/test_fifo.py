@@ -27,7 +27,7 @@ async def _store_elsewhere(service: Service, other: asyncpg.Connection, number: 
     """Send as another process would, in the transaction that is open."""
     version = await other.fetchval("select version from queue where number = $1", number)
     message_id = service.app._store.identifiers.message()
-    columns = number, version, message_id, body, NOTHING, *(None,) * 2, 1, True, *(None,) * 4, group
+    columns = number, version, message_id, body, NOTHING, *(None,) * 2, 1, True, *(None,) * 4, group, None
     await other.fetch(STATEMENTS["fifo.send"], *([value] for value in columns))
 
 

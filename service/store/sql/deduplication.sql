@@ -1,18 +1,26 @@
 -- name: remember
 -- Take the hashes that are new or whose time is over, in order; each stands for a message that is about to be stored. One
--- that another transaction has just taken is waited for. Answers first the time and the queues that still are what the
--- caller believes, then what was taken.
+-- that another transaction has just taken is waited for. Answers first the queues (and topics, whose publishes are
+-- known in the same way) that still are what the caller believes, then what was taken.
 with moment as materialized (
     select clock_timestamp() as now
 ), asked as materialized (
     select
-        r.number, r.hash, r.message_id, r.members, queue.deduplication_window as "window",
+        r.number, r.hash, r.message_id, r.members, known."window",
         greatest(moment.now + r.delay, r.deliver_at) as visible_at
     from moment
     cross join unnest(
         $1::bigint[], $2::bigint[], $3::bytea[], $4::uuid[], $5::interval[], $6::timestamptz[], $7::integer[]
     ) as r (number, version, hash, message_id, delay, deliver_at, members)
-    join queue on queue.number = r.number and queue.version = r.version
+    cross join lateral (
+        select queue.deduplication_window as "window"
+        from queue
+        where queue.number = r.number and queue.version = r.version
+        union all
+        select topic.deduplication_window
+        from topic
+        where topic.number = r.number and topic.version = r.version
+    ) as known
 ), taken as (
     insert into deduplication as d (queue_number, hash, message_id, visible_at, members, expires_at)
     select asked.number, asked.hash, asked.message_id, asked.visible_at, asked.members, moment.now + asked."window"

@@ -11,10 +11,10 @@ with moment as materialized (
     from moment
     cross join unnest(
         $1::bigint[], $2::bigint[], $3::uuid[], $4::bytea[], $5::interval[], $6::timestamptz[], $7::interval[],
-        $8::integer[], $9::boolean[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::text[]
+        $8::integer[], $9::boolean[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::text[], $15::text[]
     ) with ordinality as s (
         queue_number, version, id, body, delay, deliver_at, ttl,
-        size, is_json, content_type, headers, traceparent, tracestate, message_group, ord
+        size, is_json, content_type, headers, traceparent, tracestate, message_group, published, ord
     )
     join queue on queue.number = s.queue_number and queue.version = s.version
     cross join lateral (select greatest(moment.now + s.delay, s.deliver_at) as at) as due
@@ -30,12 +30,12 @@ with moment as materialized (
 ), stored as (
     insert into message (
         queue_number, id, visible_at, first_visible_at, expires_at, size, message_group, seq,
-        is_json, content_type, headers, traceparent, tracestate, body
+        is_json, content_type, headers, traceparent, tracestate, body, published
     )
     select
         s.queue_number, s.id, s.at, s.at, s.at + s.ttl, s.size, s.message_group,
         grown.last_seq + 1 - row_number() over (partition by s.queue_number, s.message_group order by s.ord desc),
-        s.is_json, s.content_type, s.headers, s.traceparent, s.tracestate, s.body
+        s.is_json, s.content_type, s.headers, s.traceparent, s.tracestate, s.body, s.published
     from sent as s
     join grown on grown.queue_number = s.queue_number and grown.name = s.message_group
     returning queue_number
@@ -149,7 +149,7 @@ with moment as materialized (
 select
     receiver, ord, seq, lapsed, id, visible_at as lease_expires_at, first_received_at, receive_count, size, urgency, is_json,
     content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text as dead_letter,
-    attempts
+    attempts, published
 from taken;
 
 -- name: due

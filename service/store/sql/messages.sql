@@ -6,18 +6,18 @@ with moment as materialized (
 ), stored as (
     insert into message (
         queue_number, id, visible_at, first_visible_at, expires_at, size, urgency, message_group,
-        is_json, content_type, headers, traceparent, tracestate, body
+        is_json, content_type, headers, traceparent, tracestate, body, published
     )
     select
         s.queue_number, s.id, due.at, due.at, due.at + s.ttl, s.size, s.urgency, s.message_group,
-        s.is_json, s.content_type, s.headers, s.traceparent, s.tracestate, s.body
+        s.is_json, s.content_type, s.headers, s.traceparent, s.tracestate, s.body, s.published
     from moment
     cross join unnest(
         $1::bigint[], $2::bigint[], $3::uuid[], $4::bytea[], $5::interval[], $6::timestamptz[], $7::interval[],
-        $8::integer[], $9::boolean[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::text[], $15::smallint[]
+        $8::integer[], $9::boolean[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::text[], $15::smallint[], $16::text[]
     ) as s (
         queue_number, version, id, body, delay, deliver_at, ttl,
-        size, is_json, content_type, headers, traceparent, tracestate, message_group, urgency
+        size, is_json, content_type, headers, traceparent, tracestate, message_group, urgency, published
     )
     -- A queue that was changed, purged or deleted since the caller looked takes nothing.
     join queue on queue.number = s.queue_number and queue.version = s.version
@@ -118,14 +118,14 @@ select
     null::integer as receive_count, null::integer as size, null::smallint as urgency, null::boolean as is_json,
     null::text as content_type, null::bytea as headers, null::text as message_group, null::text as last_error,
     null::text as traceparent, null::text as tracestate, null::bytea as body, null::text as dead_letter,
-    null::integer as attempts
+    null::integer as attempts, null::text as published
 from moment
 cross join ask
 union all
 select
     ord, null, lapsed, position, null, null, null, null,
     id, visible_at, first_received_at, receive_count, size, urgency, is_json,
-    content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text, attempts
+    content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text, attempts, published
 from taken;
 
 -- name: release_delay

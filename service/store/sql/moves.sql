@@ -47,11 +47,11 @@ with moment as materialized (
 ), arrived as (
     insert into message (
         queue_number, id, visible_at, first_visible_at, size, urgency, is_json, content_type, headers, message_group,
-        traceparent, tracestate, body, seq, dead_letter, moved
+        traceparent, tracestate, body, published, seq, dead_letter, moved
     )
     select
         gone.to_number, gone.id, moment.now, moment.now, gone.size, gone.urgency, gone.is_json, gone.content_type,
-        gone.headers, gone.message_group, gone.traceparent, gone.tracestate, gone.body,
+        gone.headers, gone.message_group, gone.traceparent, gone.tracestate, gone.body, gone.published,
         grown.last_seq + 1
             - row_number() over (partition by gone.to_number, gone.message_group order by gone.seq desc, gone.ord desc),
         case when gone.reason is not null then jsonb_build_object(

@@ -1,0 +1,145 @@
+"""Subscriptions of a topic over HTTP, and what a message would come to."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
+
+from service import model
+from service.api.callers import AnyCaller, Manager
+from service.api.documented import problems
+from service.api.fields import Document, Fields, Time
+from service.api.json_requests import JsonRoute
+from service.api.lists import ListQuery, Page, page
+from service.api.state import CursorsOf, StoreOf
+from service.api.topics import NO_TOPIC, TopicName
+from service.auth.scopes import require_queue
+from service.domain import subscriptions
+from service.filters import parse
+from service.model import NAME_PATTERN
+
+router = APIRouter(route_class=JsonRoute, tags=["topics"])
+
+SubscriptionName = Annotated[str, Path(pattern=NAME_PATTERN, description="The subscription's name.")]
+_NO_SUBSCRIPTION = {
+    404: "There is no such topic, or it has no such subscription: topic_not_found, subscription_not_found."
+}
+
+
+class SubscriptionFields(Fields):
+    """Which queue gets copies, and of which messages."""
+
+    queue: Annotated[str, Field(pattern=NAME_PATTERN, description="A queue of the topic's type.")]
+    filter: Annotated[
+        dict[str, Any],
+        Field(
+            description="`headers` and `body`: for each header's name or JSON Pointer conditions, of which it "
+            "has to meet one. A condition is a JSON scalar, or an object with one of `prefix`, `numeric`, `exists` and "
+            "`anything_but`. `any` and `all`: lists of filters. Empty: every message."
+        ),
+    ] = Field(default_factory=dict)
+
+
+class Subscription(Document):
+    """A queue that gets copies of what is published to a topic."""
+
+    name: str
+    queue: str
+    filter: dict[str, Any]
+    created_at: Time
+    updated_at: Time
+
+
+class SubscriptionPage(Page[Subscription]):
+    """Some of a topic's subscriptions."""
+
+
+def _document(found: model.Subscription) -> Subscription:
+    return Subscription(
+        name=found.name,
+        queue=found.queue,
+        filter=found.filter,
+        created_at=found.created_at,
+        updated_at=found.updated_at,
+    )
+
+
+@router.put(
+    "/v1/topics/{topic}/subscriptions/{subscription}",
+    operation_id="put_subscription",
+    summary="Subscribe a queue to a topic",
+    responses=problems({**NO_TOPIC, 409: "The queue is subscribed under another name: conflict."}, body=True)
+    | {201: {"description": "Created.", "model": Subscription}},
+)
+async def put_subscription(
+    *,
+    topic: TopicName,
+    subscription: SubscriptionName,
+    fields: SubscriptionFields,
+    caller: Manager,
+    store: StoreOf,
+    response: Response,
+) -> Subscription:
+    """Have a queue get a copy of every message that matches the filter (201), or change that (200)."""
+    require_queue(caller, topic)
+    require_queue(caller, fields.queue)
+    parse(fields.filter)
+    key = caller.project_id, topic
+    found, created = await subscriptions.put_subscription(store, key, subscription, fields.queue, fields.filter)
+    response.status_code = 201 if created else 200
+    return _document(found)
+
+
+@router.get(
+    "/v1/topics/{topic}/subscriptions/{subscription}",
+    operation_id="get_subscription",
+    summary="Read a subscription",
+    responses=problems(_NO_SUBSCRIPTION),
+)
+async def get_subscription(
+    topic: TopicName, subscription: SubscriptionName, caller: AnyCaller, store: StoreOf
+) -> Subscription:
+    """Return a subscription."""
+    require_queue(caller, topic)
+    return _document(await subscriptions.get_subscription(store, (caller.project_id, topic), subscription))
+
+
+@router.delete(
+    "/v1/topics/{topic}/subscriptions/{subscription}",
+    operation_id="delete_subscription",
+    summary="End a subscription",
+    status_code=204,
+    response_class=Response,
+    responses=problems(_NO_SUBSCRIPTION),
+)
+async def delete_subscription(
+    topic: TopicName, subscription: SubscriptionName, caller: Manager, store: StoreOf
+) -> None:
+    """Copy nothing more to the queue; what it has got stays."""
+    require_queue(caller, topic)
+    await subscriptions.delete_subscription(store, (caller.project_id, topic), subscription)
+
+
+@router.get(
+    "/v1/topics/{topic}/subscriptions",
+    operation_id="list_subscriptions",
+    summary="List a topic's subscriptions",
+    responses=problems(NO_TOPIC),
+)
+async def list_subscriptions(
+    *,
+    topic: TopicName,
+    query: Annotated[ListQuery, Query()],
+    caller: AnyCaller,
+    store: StoreOf,
+    cursors: CursorsOf,
+    request: Request,
+    response: Response,
+) -> SubscriptionPage:
+    """List a topic's subscriptions in the byte order of their names."""
+    require_queue(caller, topic)
+    listing = ("subscriptions", caller.project_id, topic)
+    after = cursors.open(query.cursor, *listing) if query.cursor is not None else ""
+    found, last = await subscriptions.list_subscriptions(store, (caller.project_id, topic), after, query.limit)
+    cursor = cursors.seal(last, *listing) if last is not None else None
+    return page(SubscriptionPage, [_document(one) for one in found], cursor, request, response)

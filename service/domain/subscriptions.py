@@ -1,0 +1,104 @@
+"""Subscriptions: which queues get copies of what is published to a topic."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.errors import Conflict, NotFound, invalid
+from service.filters import Subject, parse
+from service.model import Draft, Queue, Subscription, Topic
+from service.store import queues, topics
+from service.store.store import Store
+from service.store.tables import queue as queue_table
+from service.store.transactions import transaction
+
+TopicName = tuple[int, str]
+
+
+async def put_subscription(
+    store: Store, topic: TopicName, name: str, queue_name: str, wanted: dict[str, Any]
+) -> tuple[Subscription, bool]:
+    """Subscribe a queue to a topic, or change a subscription; tell whether it is new.
+
+    `wanted` is a filter as `filters.parse` takes it. Raises NotFound, InvalidRequest, Conflict.
+    """
+
+    async def work(connection: AsyncConnection) -> tuple[Subscription, bool]:
+        to = await topics.existing(connection, *topic, lock=True)
+        subscriber = await _subscriber(connection, to, queue_name)
+        other = await topics.subscribed_as(connection, to, subscriber)
+        if other not in {None, name}:
+            raise Conflict(f"The queue {queue_name!r} is subscribed as {other!r} already. Change that subscription.")
+        old = await topics.find_subscription(connection, to, name)
+        if old is not None and (old.queue_id, old.filter) == (subscriber.id, wanted):
+            return old, False
+        return await topics.subscribe(connection, to, name, subscriber, wanted), old is None
+
+    return await transaction(store.engine, work)
+
+
+async def _subscriber(connection: AsyncConnection, to: Topic, name: str) -> Queue:
+    """Return the queue that is to be subscribed; nobody deletes it meanwhile. Raises InvalidRequest."""
+    mine = (queue_table.c.project_id == to.project_id) & (queue_table.c.name == name)
+    found = await queues.shared(connection, mine)
+    if found is None:
+        raise invalid("/queue", "queue_not_found", f"There is no queue {name!r} in this project. Create it first.")
+    if found.config.type != to.config.type:
+        detail = f"{name!r} is a {found.config.type} queue; a {to.config.type} topic has subscribers of its own type."
+        raise invalid("/queue", "not_allowed", detail)
+    return found
+
+
+async def get_subscription(store: Store, topic: TopicName, name: str) -> Subscription:
+    """Return a subscription. Raises NotFound."""
+
+    async def work(connection: AsyncConnection) -> Subscription:
+        found = await topics.find_subscription(connection, await topics.existing(connection, *topic), name)
+        if found is None:
+            raise _not_found(name)
+        return found
+
+    return await transaction(store.engine, work)
+
+
+async def delete_subscription(store: Store, topic: TopicName, name: str) -> None:
+    """End a subscription; what the queue has got stays. Raises NotFound."""
+
+    async def work(connection: AsyncConnection) -> None:
+        of = await topics.existing(connection, *topic, lock=True)
+        if not await topics.unsubscribe(connection, of, name):
+            raise _not_found(name)
+
+    await transaction(store.engine, work)
+
+
+async def list_subscriptions(
+    store: Store, topic: TopicName, after: str, limit: int
+) -> tuple[list[Subscription], str | None]:
+    """Return a page of subscriptions by name, and the name after which the next page begins. Raises NotFound."""
+
+    async def work(connection: AsyncConnection) -> list[Subscription]:
+        of = await topics.existing(connection, *topic)
+        return await topics.subscriptions(connection, of, after, limit + 1)
+
+    found = await transaction(store.engine, work)
+    return found[:limit], found[limit - 1].name if len(found) > limit else None
+
+
+async def match(store: Store, topic: TopicName, draft: Draft) -> list[tuple[Subscription, str | None]]:
+    """Return all subscriptions, each with what of its filter a message fails, if anything. Raises NotFound."""
+
+    async def work(connection: AsyncConnection) -> list[Subscription]:
+        of = await topics.existing(connection, *topic)
+        return await topics.subscriptions(connection, of, "", _ALL)
+
+    subject = Subject(draft)
+    found = await transaction(store.engine, work)
+    return [(one, parse(one.filter).fails(subject)) for one in found]
+
+
+_ALL = 2**31
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound("subscription", f"The topic has no subscription {name!r}. GET its subscriptions to see which are.")

@@ -1,0 +1,106 @@
+"""Publishing: copies of a message in every queue that wants it, all or none, in one transaction."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from service.errors import Problem
+from service.model import Draft, Queue
+from service.store import deduplication
+from service.store.connections import Link
+from service.store.deduplication import Again, Plan, Sent, Unique
+from service.store.ready import Ready
+from service.store.sends import Parcel, StaleQueue, weigh
+from service.store.settles import Announce
+from service.store.statements import STATEMENTS
+
+_CURRENT = STATEMENTS["topics.current"]
+
+
+class Copies(Struct):
+    """What one queue gets of a publish; `positions`: which of its messages these are copies of."""
+
+    queue: Queue
+    positions: list[int]
+    drafts: list[Draft]
+
+
+class Publish(Struct):
+    """The messages of one request, as what the topic knows them by, and what is to be stored of them."""
+
+    messages: Unique
+    copies: list[Copies]
+
+
+class Published(Struct):
+    """What became of one message: the queues that got a copy; none of a duplicate, which was published before."""
+
+    sent: Sent
+    delivered_to: int
+
+
+async def publish(link: Link, announce: Announce, items: Sequence[Publish]) -> list[list[Published] | Problem]:
+    """Store each wholly or not at all; what has to be refused is left out and the rest done again."""
+    outcomes: dict[int, list[Published] | Problem] = {}
+    while waiting := {place: item for place, item in enumerate(items) if place not in outcomes}:
+        try:
+            done, ready = await link.atomically(partial(_within, link, waiting))
+        except Again as again:
+            outcomes |= again.problems
+        else:
+            outcomes |= done
+            announce(ready)
+    return [outcomes[place] for place in range(len(items))]
+
+
+def weight(item: Publish) -> int:
+    """Return what a publish adds to a statement, in octets."""
+    return sum(weigh(Parcel(copies.queue, copies.drafts)) for copies in item.copies)
+
+
+async def _within(link: Link, items: dict[int, Publish]) -> tuple[dict[int, list[Published]], Ready]:
+    messages = {place: item.messages for place, item in items.items()}
+    taken = await deduplication.take(link, messages)
+    await _see_current(link, messages)
+    parcels = [(place, copies) for place, item in items.items() for copies in item.copies]
+    await deduplication.lock_lengths(link, [Parcel(copies.queue, copies.drafts) for _, copies in parcels])
+    plan = await deduplication.planned(link, messages, taken)
+    return await _store(link, plan, [(place, _new(copies, plan.new[place])) for place, copies in parcels])
+
+
+async def _see_current(link: Link, messages: dict[int, Unique]) -> None:
+    """Raise Again for those whose topic has changed since it was looked up."""
+    stale: dict[int, Problem] = {}
+    for place, parcel in messages.items():
+        [row] = await link.fetch(_CURRENT, parcel.queue.number, parcel.queue.version)
+        if not row["current"]:
+            stale[place] = StaleQueue()
+    if stale:
+        raise Again(stale)
+
+
+def _new(copies: Copies, positions: list[int]) -> Copies:
+    """Return the copies of these messages only."""
+    kept = [place for place, position in enumerate(copies.positions) if position in positions]
+    if len(kept) == len(copies.positions):
+        return copies
+    return Copies(copies.queue, [copies.positions[place] for place in kept], [copies.drafts[place] for place in kept])
+
+
+async def _store(link: Link, plan: Plan, parcels: list[tuple[int, Copies]]) -> tuple[dict[int, list[Published]], Ready]:
+    parcels = [(place, copies) for place, copies in parcels if copies.drafts]
+    ready = Ready()
+    published = {place: [Published(sent, 0) for sent in sents] for place, sents in plan.outcomes.items()}
+    stored = await deduplication.store_all(link, [Parcel(copies.queue, copies.drafts) for _, copies in parcels])
+    problems: dict[int, Problem] = {}
+    for (place, copies), outcome in zip(parcels, stored, strict=True):
+        if isinstance(outcome, Problem):
+            problems[place] = outcome
+            continue
+        ready.add(copies.queue.id, min(outcome))
+        for position in copies.positions:
+            published[place][position].delivered_to += 1
+    if problems:
+        raise Again(problems)
+    return published, ready
