@@ -82,7 +82,7 @@ queue = Table(
 topic = Table(
     "topic",
     metadata,
-    Column("project_id", BigInteger, primary_key=True),
+    Column("project_id", BigInteger, ForeignKey("project.id", ondelete="CASCADE"), primary_key=True),
     Column("name", Text(collation="C"), primary_key=True),
     Column("id", BigInteger, nullable=False, unique=True),
     Column("number", BigInteger, nullable=False, unique=True),
@@ -97,9 +97,9 @@ topic = Table(
 subscription = Table(
     "subscription",
     metadata,
-    Column("topic_id", BigInteger, primary_key=True),
+    Column("topic_id", BigInteger, ForeignKey("topic.id", ondelete="CASCADE"), primary_key=True),
     Column("name", Text(collation="C"), primary_key=True),
-    Column("queue_id", BigInteger, nullable=False),
+    Column("queue_id", BigInteger, ForeignKey("queue.id", ondelete="CASCADE"), nullable=False),
     Column("filter", JSON, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),

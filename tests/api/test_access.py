@@ -85,11 +85,12 @@ def test_who_may_call_it_is_written_here_for_every_operation() -> None:
 
 
 # What an operation must be given to look at its queue at all.
-_BODIES = {"put_webhook": {"url": "https://example.com/"}}
+_BODIES = {"put_webhook": {"url": "https://example.com/"}, "put_subscription": {"queue": "other-q"}}
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> httpx.Response:
-    filled = path.format(queue="q", project="p", key="k", receipt="r", webhook="w", message_id="m", task_id="t")
+    names = {"queue": "q", "topic": "t", "subscription": "s", "webhook": "w", "project": "p"}
+    filled = path.format(**names, key="k", receipt="r", message_id="m", task_id="t")
     return await client.request(method, filled, **options)
 
 
@@ -123,7 +124,7 @@ async def test_a_key_may_do_what_its_scope_allows_and_nothing_else(service: Serv
 async def test_a_key_bound_to_other_queues_touches_none_of_these(service: Service) -> None:
     async with service.client(await service.key("admin", queues=["other-*"])) as client:
         for operation_id, method, path in OPERATIONS:
-            if "{queue}" in path:
+            if "{queue}" in path or "{topic}" in path:
                 body = _BODIES.get(operation_id, {})
                 assert problem(await ask(client, method, path, json=body))[:2] == (403, "forbidden"), operation_id
 
