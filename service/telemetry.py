@@ -29,6 +29,11 @@ MESSAGES_EXPIRED = Counter("restante_messages_expired", "Messages that left beca
 MESSAGES_DEAD_LETTERED = Counter(
     "restante_messages_dead_lettered", "Messages moved to a dead-letter queue.", ["reason"]
 )
+MESSAGES_DROPPED = Counter(
+    "restante_messages_dropped",
+    "Messages that could not be delivered and whose queue has no dead-letter queue.",
+    ["reason"],
+)
 LEASES_EXPIRED = Counter("restante_lease_expired", "Leases that ended without a delete, release or reject.")
 
 PUSH_ATTEMPTS = Counter(

@@ -10,7 +10,7 @@ from service.store.clock import EPOCH
 from service.store.connections import Fetches
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
-from service.telemetry import MESSAGES_DEAD_LETTERED, MESSAGES_EXPIRED
+from service.telemetry import MESSAGES_DEAD_LETTERED, MESSAGES_DROPPED, MESSAGES_EXPIRED
 
 _MOVE = STATEMENTS["moves.move"]
 
@@ -45,6 +45,8 @@ async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> 
     for row in rows:
         if row["reason"] == "expired":
             MESSAGES_EXPIRED.inc(row["messages"])
+        elif row["reason"] is not None and row["to_id"] is None:
+            MESSAGES_DROPPED.labels(row["reason"]).inc(row["messages"])
         if row["to_id"] is not None:
             ready.add(row["to_id"], EPOCH)
             if row["reason"] is not None:

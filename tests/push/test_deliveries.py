@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook as Verifier
 
+from tests.api.test_health import counted
 from tests.in_process import Service, in_process
 from tests.push.sink import Sink, answers, sink
 
@@ -104,6 +105,17 @@ async def test_after_the_last_attempt_it_is_a_dead_letter(service: Service) -> N
     [letter] = (await service.root.post("/v1/queues/dead/messages/receive", json={})).json()["messages"]
     block = letter["dead_letter"]
     assert (block["reason"], block["last_error"], block["source_queue"]) == ("push_failed", "answered 503", "q")
+
+
+async def test_without_a_dead_letter_queue_it_is_dropped_and_counted(service: Service) -> None:
+    await service.queue()
+    before = await counted(service.root, "restante_messages_dropped_total", reason="push_failed")
+    async with sink(answers(500)) as target:
+        await webhook(service, target, retry={"delays": []})
+        await send(service)
+        await target.wait_for(1)
+        await left(service, 0)
+    assert await counted(service.root, "restante_messages_dropped_total", reason="push_failed") == before + 1
 
 
 async def test_no_more_requests_are_under_way_than_the_webhook_allows(service: Service) -> None:
