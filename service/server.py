@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from typing import Any
 
 import asyncpg
 import structlog
@@ -18,6 +19,7 @@ import uvloop
 from service import embedded, log
 from service.banner import banner
 from service.main import App, create_app
+from service.model import MAX_REQUEST_BYTES
 from service.protocol import Protocol
 from service.settings import Deployment, Settings
 from service.store.migrate import check, migrate
@@ -29,6 +31,17 @@ _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 10
 _DRAIN_SECONDS = 25
 _DATABASE_SECONDS = 30.0
+# What the service speaks, for uvicorn. Pings show that a stream's far end lives; deflate would cost each 64 KB.
+PROTOCOLS: dict[str, Any] = {
+    "interface": "asgi3",
+    "http": Protocol,
+    "ws": "websockets-sansio",
+    "ws_max_size": MAX_REQUEST_BYTES,
+    "ws_per_message_deflate": False,
+    "ws_ping_interval": 20,
+    "ws_ping_timeout": 20,
+    "lifespan": "on",
+}
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -211,10 +224,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                interface="asgi3",
-                http=Protocol,
-                ws="none",
-                lifespan="on",
+                **PROTOCOLS,
                 access_log=False,
                 log_config=None,
                 proxy_headers=False,

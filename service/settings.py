@@ -66,6 +66,10 @@ class Settings(BaseSettings):
         ),
     )
     push_http: bool = Field(default=False, description="Let push send by http, unencrypted, to public addresses.")
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description=("Origins of web pages beside the service's own that may open streams: `https://app.example.com`."),
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     log_format: str = Field(
         "auto", description="json, text, or auto: text on a terminal.", pattern="^(json|text|auto)$"
@@ -76,6 +80,13 @@ class Settings(BaseSettings):
         """Return, for those who run the service, what push may reach beside public addresses by https."""
         opened = [str(network) for network in self.push_allow] + ["http to public addresses"] * self.push_http
         return ", ".join(opened)
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _origins(cls, origins: Any) -> Any:
+        if not isinstance(origins, str):
+            return origins
+        return tuple(origin.strip().rstrip("/") for origin in origins.split(",") if origin.strip())
 
     @field_validator("push_allow", mode="before")
     @classmethod

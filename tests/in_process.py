@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 
 from service.main import App, create_app
-from service.protocol import Protocol
+from service.server import PROTOCOLS
 from service.settings import Deployment, Settings
 
 structlog.configure(
@@ -91,11 +91,7 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def _served(app: App) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = _Server(
-            uvicorn.Config(
-                app, interface="asgi3", http=Protocol, ws="none", lifespan="on", log_config=None, access_log=False
-            )
-        )
+        server = _Server(uvicorn.Config(app, **PROTOCOLS, log_config=None, access_log=False))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             assert not serving.done(), "the service did not start"

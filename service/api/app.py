@@ -20,6 +20,7 @@ from service.api import (
     projects,
     queues,
     stored_messages,
+    stream,
     subscriptions,
     tasks,
     topics,
@@ -71,7 +72,7 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolv
     app.state.draining = False
     app.add_middleware(Edge)
     nouns = (queues, browse, stored_messages, tasks, webhooks, attempts, topics, subscriptions, projects, keys, limits)
-    for noun in (*nouns, health, docs):
+    for noun in (*nouns, stream, health, docs):
         app.include_router(noun.router)
     return app
 

@@ -21,6 +21,8 @@ TAGS = [
     {"name": "receipts", "description": "Settling what was received."},
     {"name": "browse", "description": "Looking at messages without taking them."},
     {"name": "webhooks", "description": "Having a queue's messages posted to a URL."},
+    {"name": "topics", "description": "Copies of a message in every queue that wants one."},
+    {"name": "streams", "description": "Messages as soon as there are any, on one connection."},
     {"name": "tasks", "description": "Work on many messages that goes on after its request was answered."},
     {"name": "transactions", "description": "Settling and sending in one step."},
     {"name": "projects", "description": "Tenants. For the root key alone."},

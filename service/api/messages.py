@@ -225,10 +225,11 @@ def _received(store: Store, claimed: Claimed | None) -> Iterable[bytes]:
     if claimed is None:
         return
     for row in claimed.rows:
-        yield _received_message(store, claimed, row)
+        yield received_json(store, claimed, row, row["lease_expires_at"])
 
 
-def _received_message(store: Store, claimed: Claimed, row: asyncpg.Record) -> bytes:
+def received_json(store: Store, claimed: Claimed, row: asyncpg.Record, expires_at: datetime) -> bytes:
+    """Return a leased message; `expires_at`: when its lease ends, as far as the consumer is concerned."""
     queue, message_id = claimed.queue, row["id"]
     receipt = store.receipts.seal(queue, message_id.bytes, claimed.lease)
     content_type, group = row["content_type"], row["message_group"]
@@ -238,7 +239,7 @@ def _received_message(store: Store, claimed: Claimed, row: asyncpg.Record) -> by
         f'"group":{_text(group) if group else "null"},"priority":{9 - row["urgency"]},'
         f'"receive_count":{row["receive_count"]},"sent_at":"{rfc3339_of(sent_at(message_id))}",'
         f'"first_received_at":"{rfc3339(row["first_received_at"])}",'
-        f'"lease_expires_at":"{rfc3339(row["lease_expires_at"])}"'
+        f'"lease_expires_at":"{rfc3339(expires_at)}"'
     )
     for field in ("last_error", "traceparent", "tracestate"):
         if (value := row[field]) is not None:

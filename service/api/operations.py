@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from service import model
-from service.api import drafts, messages, publish, receipts, transactions
+from service.api import drafts, frames, messages, publish, receipts, transactions
 from service.api.callers import PROJECT_HEADER
 from service.api.documented import problems
 from service.api.exchange import Answer, Exchange
@@ -194,6 +194,7 @@ OPERATIONS = (
 def component_schemas() -> dict[str, Any]:
     """Return the JSON Schemas that the operations' entries refer to."""
     types = [kind for operation in OPERATIONS for kind in (operation.request, operation.answer) if kind is not None]
+    types += frames.KINDS
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     return components
 

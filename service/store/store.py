@@ -84,6 +84,8 @@ class Store:
             weigh=publishes.weight,
         )
         self._turn = 0
+        # Set when the service is about to end.
+        self.draining = asyncio.Event()
         self.directory = Directory(self._links["find"], self._links["names"])
         self.routes = Routes(self._links["topics"])
         self.claims = Claims(
@@ -208,6 +210,7 @@ class Store:
 
     def drain(self) -> None:
         """Lease nothing from here on; whoever waits is answered now."""
+        self.draining.set()
         self.claims.drain()
 
     def report(self) -> None:

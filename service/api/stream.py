@@ -1,0 +1,286 @@
+"""Streams over WebSocket: messages as soon as there are any, and settles and sends over the same connection."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import structlog
+from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
+
+from service.api import frames
+from service.api.drafts import draft_of
+from service.api.frames import READY, AuthFrame, BadFrame, ClientFrame, CreditFrame, SendFrame
+from service.api.messages import received_json, sent_json
+from service.api.problems import problem_of, problem_response
+from service.api.quotas import admit, limits_on_stored
+from service.api.receipts import order_of
+from service.api.request_id import request_id
+from service.auth.keyring import Keyring
+from service.auth.scopes import require, require_queue
+from service.domain.send import send
+from service.domain.stream import Session
+from service.errors import (
+    FieldError,
+    Forbidden,
+    InvalidRequest,
+    MalformedRequest,
+    NotFound,
+    Problem,
+    Unauthenticated,
+    Unavailable,
+    invalid,
+)
+from service.model import NAME_RULE, Action, Caller, Scope, is_name
+from service.store.lines import Claimed
+from service.store.store import Store
+
+router = APIRouter()
+
+_log = structlog.get_logger()
+
+SUBPROTOCOL = "restante.v1"
+_KEY_PREFIX = "restante.key."
+_AUTH_SECONDS = 5.0
+# A revoked key ends its connections within five seconds.
+_LOOK_SECONDS = 1.0
+# Frames of one connection that are worked on at the same time.
+_AT_ONCE = 100
+# Close codes: a client that just left, or has closed without saying why, wanted to.
+_WANTED = frozenset({1000, 1001, 1005})
+_LOST = 1006
+_RESTART = 1012
+_TRY_AGAIN = 1013
+_CODES: tuple[tuple[type[Problem], int], ...] = (
+    (Unauthenticated, 4401),
+    (Forbidden, 4403),
+    (NotFound, 4404),
+    (InvalidRequest, 4400),
+    (MalformedRequest, 4400),
+)
+
+
+@router.websocket("/v1/queues/{queue}/stream")
+async def stream(websocket: WebSocket, queue: str) -> None:
+    """Serve one connection (docs/reference/stream.md)."""
+    connection = _Connection(websocket, queue)
+    try:
+        authorization = connection.presented()
+        if authorization is not None:
+            await connection.let_in(authorization)
+    except Problem as problem:
+        status, headers, body = problem_response(problem, connection.identity)
+        answer = Response(body, status)
+        answer.raw_headers = headers
+        await websocket.send_denial_response(answer)
+        return
+    await connection.serve()
+
+
+class _Connection:
+    """One WebSocket to one queue."""
+
+    def __init__(self, websocket: WebSocket, queue: str) -> None:
+        self._websocket = websocket
+        self._queue = queue
+        self._store: Store = websocket.app.state.store
+        self._keyring: Keyring = websocket.app.state.keyring
+        self._headers: dict[bytes, bytes] = {name.lower(): value for name, value in websocket.scope["headers"]}
+        self._authorization: bytes | None = None
+        self._working = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.identity = request_id(self._headers.get(b"request-id"))
+
+    def presented(self) -> bytes | None:
+        """Return what is presented before the upgrade, if anything is. Raises Forbidden for a foreign page."""
+        self._check_origin()
+        offered: list[str] = self._websocket.scope["subprotocols"]
+        key = next((name for name in offered if name.startswith(_KEY_PREFIX)), None)
+        if key is not None:
+            return b"Bearer " + key.removeprefix(_KEY_PREFIX).encode("latin-1")
+        return self._headers.get(b"authorization")
+
+    def _check_origin(self) -> None:
+        origin = self._headers.get(b"origin")
+        if origin is None:
+            return
+        text = origin.decode("latin-1")
+        if text in self._store.settings.allowed_origins:
+            return
+        if urlsplit(text).netloc.encode() != self._headers.get(b"host"):
+            raise Forbidden(f"Pages of {text} may not connect. The operator may allow them: RESTANTE_ALLOWED_ORIGINS.")
+
+    async def let_in(self, authorization: bytes) -> Caller:
+        """Return who this is. Raises Unauthenticated, Forbidden, NotFound."""
+        self._authorization = authorization
+        project = self._headers.get(b"restante-project")
+        return self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
+
+    async def serve(self) -> None:
+        """Accept, and go on until one side ends it."""
+        offered = self._websocket.scope["subprotocols"]
+        await self._websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        try:
+            caller = await self.let_in(self._authorization or await self._first_frame())
+            await self._admit(caller)
+        except Problem as problem:
+            await self._close(problem)
+        except WebSocketDisconnect:
+            return
+        else:
+            await self._go_on(caller)
+
+    async def _first_frame(self) -> bytes:
+        """Return the key of a first frame. Raises Unauthenticated."""
+        try:
+            async with asyncio.timeout(_AUTH_SECONDS):
+                frame = frames.read(await self._read())
+        except (TimeoutError, BadFrame, InvalidRequest):
+            raise Unauthenticated from None
+        if not isinstance(frame, AuthFrame):
+            raise Unauthenticated
+        return f"Bearer {frame.key}".encode("latin-1", "replace")
+
+    async def _admit(self, caller: Caller) -> None:
+        """See that the caller may receive from the queue, and that there is one."""
+        require(caller, Scope.RECEIVE)
+        if not is_name(self._queue):
+            raise invalid("/path/queue", "invalid_name", NAME_RULE)
+        require_queue(caller, self._queue)
+        await admit(self._store, caller, [])
+        await self._store.directory.find(caller.project_id, self._queue)
+
+    async def _go_on(self, caller: Caller) -> None:
+        session = Session(self._store, caller, self._queue, self._hand)
+        await self._say(READY)
+        parts = [
+            asyncio.create_task(part)
+            for part in (session.run(), session.keep(), self._listen(session, caller), self._watch(caller))
+        ]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (*parts, *self._tasks):
+                task.cancel()
+            await asyncio.gather(*parts, *self._tasks, return_exceptions=True)
+        wanted = await self._farewell([task.exception() for task in done])
+        with contextlib.suppress(Problem):
+            await session.end(counted=not wanted)
+
+    async def _farewell(self, endings: list[BaseException | None]) -> bool:
+        """Close from this side, unless the far end has; tell whether the far end has closed because it wanted to."""
+        ending = next((one for one in endings if one is not None), None)
+        if isinstance(ending, WebSocketDisconnect):
+            return ending.code in _WANTED
+        await self._close(None if ending is None else problem_of(ending))
+        return False
+
+    async def _close(self, problem: Problem | None) -> None:
+        """Say what is wrong, and close; nothing is when the service ends."""
+        code = _RESTART
+        if problem is not None:
+            code = next((code for kind, code in _CODES if isinstance(problem, kind)), _TRY_AGAIN)
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            if problem is not None:
+                await self._say(frames.error(problem, self.identity))
+            await self._websocket.close(code)
+
+    async def _hand(self, claimed: Claimed, row: asyncpg.Record, expires_at: datetime) -> None:
+        message = received_json(self._store, claimed, row, expires_at)
+        await self._say(f'{{"type":"message","message":{message.decode("utf-8", "surrogatepass")}}}')
+
+    async def _say(self, text: str) -> None:
+        await self._websocket.send_text(text)
+
+    async def _read(self) -> str | None:
+        """Return the next frame's text, None for one of octets. Raises WebSocketDisconnect."""
+        event = await self._websocket.receive()
+        if event["type"] == "websocket.disconnect":
+            # Of a connection that was lost uvicorn tells no reason, and the code of a close without one.
+            raise WebSocketDisconnect(event["code"] if "reason" in event else _LOST)
+        text: str | None = event.get("text")
+        return text
+
+    async def _listen(self, session: Session, caller: Caller) -> None:
+        """Do what the far end says, several things at a time. Raises WebSocketDisconnect, Problem."""
+        while True:
+            text = await self._read()
+            try:
+                frame = frames.read(text)
+                if isinstance(frame, CreditFrame):
+                    session.grant(frame.n)
+                    continue
+            except BadFrame as bad:
+                raise bad.problem from None
+            except InvalidRequest as problem:
+                await self._say(frames.failed(frames.ref_of(text or ""), problem))
+                continue
+            await self._working.acquire()
+            self._begin(self._answer(session, caller, frame))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._working.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.debug("stream_answer_lost", error=repr(error))
+
+    async def _answer(self, session: Session, caller: Caller, frame: ClientFrame) -> None:
+        """Do one thing and tell what came of it."""
+        ref = getattr(frame, "ref", None)
+        try:
+            told = await self._done(session, caller, frame)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the far end hears of it
+            told = frames.failed(ref, problem_of(error))
+        await self._say(told)
+
+    async def _done(self, session: Session, caller: Caller, frame: ClientFrame) -> str:
+        if isinstance(frame, SendFrame):
+            return await self._send(caller, frame)
+        if isinstance(frame, AuthFrame | CreditFrame):
+            raise MalformedRequest("The key is given once, in the first frame.")
+        errors: list[FieldError] = []
+        order = order_of(frames.item_of(frame), "", errors)
+        if errors:
+            raise InvalidRequest(errors)
+        until = await session.settle(order)
+        if order.action is Action.EXTEND and until is not None:
+            return frames.extended(frame.ref, until)
+        return frames.done(frame.ref)
+
+    async def _send(self, caller: Caller, frame: SendFrame) -> str:
+        queue = self._queue if frame.queue is None else frame.queue
+        if not is_name(queue):
+            raise invalid("/queue", "invalid_name", NAME_RULE)
+        require(caller, Scope.SEND)
+        require_queue(caller, queue)
+        await admit(self._store, caller, [])
+        if (limits := limits_on_stored(self._store, caller)) is not None:
+            await self._store.usage.check(caller.project_id, limits)
+        errors: list[FieldError] = []
+        draft = draft_of(frame.message, "/message", errors)
+        if errors:
+            raise InvalidRequest(errors)
+        [visible_at] = await send(self._store, caller.project_id, queue, [draft])
+        sent = sent_json(draft.id, visible_at, duplicate=draft.duplicate)
+        return frames.done(frame.ref, b"," + sent[1:-1])
+
+    async def _watch(self, caller: Caller) -> None:
+        """Return when the service is about to end. Raises Unauthenticated when the key is revoked meanwhile."""
+        assert self._authorization is not None  # noqa: S101 - it was let in
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._store.draining.wait()
+                return
+            with contextlib.suppress(Unavailable):
+                now = await self.let_in(self._authorization)
+                if now.scopes != caller.scopes or now.queues != caller.queues:
+                    raise Unauthenticated

@@ -1,0 +1,186 @@
+"""Streams: messages handed to a connection as long as it has credit, held in slices while it lives.
+
+What is handed out is leased as in a receive, for the queue's visibility timeout; in the database the lease ends after
+half a minute at most and is renewed, so that a process that dies frees all that its connections held. The transport is
+the caller's: it is given messages to write, says what the far end said, and how it left.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from service.domain.receive import receive
+from service.domain.settle import Order, open_receipt
+from service.errors import FieldError, InvalidRequest, Problem, QuotaExceeded, Unavailable
+from service.model import MAX_RECEIVE, NOTHING, Action, Caller, Queue
+from service.store.lines import Claimed
+from service.store.receipts import receipt_not_found
+from service.store.settles import Settle
+from service.store.store import Store
+
+MAX_CREDIT = 1000
+SLICE = timedelta(seconds=30)
+_RENEW_SECONDS = 10.0
+_WAIT_SECONDS = 60.0
+_AWAY_SECONDS = 1.0
+
+# Writes one message; returns when the transport has taken it.
+Hand = Callable[[Claimed, asyncpg.Record, datetime], Awaitable[None]]
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A message that was leased for the far end. `ends`: when its visibility timeout does, by the loop's time."""
+
+    queue: Queue
+    message_id: UUID
+    lease: int
+    ends: float
+    written: bool = False
+
+    def settle(self, action: Action, until: timedelta = NOTHING, *, counted: bool = True) -> Settle:
+        """Return what to do with it, as nobody else would ask."""
+        key = self.queue.id, self.message_id, self.lease
+        return Settle(*key, action, until, counted=counted, remember=False, fifo=self.queue.is_fifo)
+
+
+class _FarEnd:
+    """The far end as `receive` sees it."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    async def left(self) -> None:
+        """Return when it has gone."""
+        await self.gone.wait()
+
+    def has_left(self) -> bool:
+        """Tell whether it has gone."""
+        return self.gone.is_set()
+
+
+class Session:
+    """One connection to one queue."""
+
+    def __init__(self, store: Store, caller: Caller, queue: str, hand: Hand) -> None:
+        self._store = store
+        self._caller = caller
+        self._queue = queue
+        self._hand = hand
+        self._far_end = _FarEnd()
+        self._credit = 0
+        self._granted = asyncio.Event()
+        self._held: dict[tuple[UUID, int], _Held] = {}
+
+    def grant(self, messages: int) -> None:
+        """Let so many messages more be handed out. Raises InvalidRequest."""
+        if messages < 1 or self._credit + messages > MAX_CREDIT:
+            detail = f"Must be 1 to {MAX_CREDIT} together with what is outstanding ({self._credit})."
+            raise InvalidRequest([FieldError("/n", "out_of_range", detail)])
+        self._credit += messages
+        self._granted.set()
+
+    async def run(self) -> None:
+        """Hand out messages until the service stops. Raises NotFound when the queue goes, and what `receive` raises."""
+        loop = asyncio.get_running_loop()
+        while not self._store.draining.is_set():
+            self._granted.clear()
+            if self._credit == 0:
+                await self._granted.wait()
+            began = loop.time()
+            claimed = None
+            # The database will be there again, or others will wait no longer.
+            with contextlib.suppress(Unavailable, QuotaExceeded):
+                claimed = await self._receive()
+            if claimed is not None:
+                await self._hand_out(claimed)
+            elif loop.time() - began < _AWAY_SECONDS:
+                # Where no more may wait there is an answer at once.
+                await asyncio.sleep(_AWAY_SECONDS)
+
+    async def _receive(self) -> Claimed | None:
+        known = self._store.directory.known(self._caller.project_id, self._queue)
+        queue = known or await self._store.directory.find(self._caller.project_id, self._queue)
+        limits = self._caller.limits
+        return await receive(
+            self._store,
+            self._caller.project_id,
+            self._queue,
+            self._far_end,
+            max_messages=min(self._credit, MAX_RECEIVE),
+            wait=_WAIT_SECONDS,
+            visibility_timeout=min(queue.config.visibility_timeout, SLICE),
+            max_parked=limits.parked_receives if limits else None,
+        )
+
+    async def _hand_out(self, claimed: Claimed) -> None:
+        timeout = claimed.queue.config.visibility_timeout
+        ends = asyncio.get_running_loop().time() + timeout.total_seconds()
+        held = [_Held(claimed.queue, row["id"], claimed.lease, ends) for row in claimed.rows]
+        self._held |= {(one.message_id, one.lease): one for one in held}
+        self._credit -= len(held)
+        expires_at = self._store.clock.now() + timeout
+        for one, row in zip(held, claimed.rows, strict=True):
+            await self._hand(claimed, row, expires_at)
+            one.written = True
+
+    async def keep(self) -> None:
+        """Prolong what is held, slice by slice, each message up to its visibility timeout."""
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            await self._renew()
+
+    async def _renew(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for key, one in list(self._held.items()):
+            if one.ends <= now:
+                # Its lease has ended, or does so now: it is nobody's.
+                del self._held[key]
+        held = list(self._held.items())
+        extends = [one.settle(Action.EXTEND, _slice(one.ends - now)) for _, one in held]
+        with contextlib.suppress(Unavailable):
+            outcomes = await self._store.settle(extends) if extends else []
+            for (key, _), outcome in zip(held, outcomes, strict=True):
+                if isinstance(outcome, Problem):
+                    self._held.pop(key, None)
+
+    async def settle(self, order: Order) -> datetime | None:
+        """Do what the far end wants with a message of this queue; return when it is visible again, if it is.
+
+        Raises NotFound, LeaseLost, Forbidden, Unavailable.
+        """
+        wanted = await open_receipt(self._store, self._caller, order)
+        known = self._store.directory.known(self._caller.project_id, self._queue)
+        if known is None or wanted.queue_id != known.id:
+            raise receipt_not_found()
+        held = self._held.get((wanted.message_id, wanted.lease))
+        if order.action is Action.EXTEND and held is not None:
+            return await self._extend(wanted, held)
+        visible_at = await self._store.settle_one(wanted)
+        self._held.pop((wanted.message_id, wanted.lease), None)
+        return visible_at
+
+    async def _extend(self, wanted: Settle, held: _Held) -> datetime:
+        """Let a message be held longer, or not as long."""
+        timeout = wanted.until or NOTHING
+        wanted.until = min(timeout, SLICE)
+        await self._store.settle_one(wanted)
+        held.ends = asyncio.get_running_loop().time() + timeout.total_seconds()
+        return self._store.clock.now() + timeout
+
+    async def end(self, *, counted: bool) -> None:
+        """Give back what was not settled. `counted`: as a delivery, except what was not written yet."""
+        self._far_end.gone.set()
+        held, self._held = list(self._held.values()), {}
+        releases = [one.settle(Action.RELEASE, counted=counted and one.written) for one in held]
+        if releases:
+            await self._store.settle(releases)
+
+
+def _slice(seconds: float) -> timedelta:
+    return min(timedelta(seconds=max(seconds, 0)), SLICE)
