@@ -23,7 +23,9 @@ from bench.parts import (
     queues,
     redrive,
     single,
+    stream,
     throughput,
+    topics,
 )
 from bench.plan import Plan
 
@@ -40,6 +42,8 @@ PARTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "redrive": redrive.measure,
     "neighbours": neighbours.measure,
     "push": push.measure,
+    "topics": topics.measure,
+    "stream": stream.measure,
     "held": held.measure,
     "peers": peers.measure,
 }

@@ -17,6 +17,12 @@ send 201
     body {"body":"$payload"}
 """
 
+PUBLISH = """
+publish 201
+    POST /v1/topics/$topic/messages
+    body {"headers":{"color":"red"},"body":"$payload"}
+"""
+
 SEND_ONCE = SEND.replace('{"body"', '{"deduplication_id":"$n","body"')
 
 RECEIVE_AND_DELETE = """
