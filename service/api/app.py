@@ -14,6 +14,7 @@ from service.api import (
     attempts,
     browse,
     docs,
+    events,
     health,
     keys,
     limits,
@@ -72,7 +73,7 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolv
     app.state.draining = False
     app.add_middleware(Edge)
     nouns = (queues, browse, stored_messages, tasks, webhooks, attempts, topics, subscriptions, projects, keys, limits)
-    for noun in (*nouns, stream, health, docs):
+    for noun in (*nouns, stream, events, health, docs):
         app.include_router(noun.router)
     return app
 

@@ -52,6 +52,11 @@ async def _browser(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
     return caller
 
 
+async def _receiver(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    require(caller, Scope.RECEIVE)
+    return caller
+
+
 async def _admin(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
     require(caller, Scope.ADMIN)
     return caller
@@ -84,5 +89,6 @@ def _header(request: Request, name: bytes) -> bytes | None:
 AnyCaller = Annotated[Caller, Depends(_caller)]
 Manager = Annotated[Caller, Depends(_manager)]
 Browser = Annotated[Caller, Depends(_browser)]
+Receiver = Annotated[Caller, Depends(_receiver)]
 Admin = Annotated[Caller, Depends(_admin)]
 Operator = Annotated[None, Depends(_operator)]

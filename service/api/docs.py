@@ -80,8 +80,7 @@ _MORE_HEADERS = {
     "503": ("Retry-After",),
 }
 # Those that carry a configuration, and those that carry a page.
-_TAGGED = {"put_queue", "patch_queue", "get_queue", "put_project", "patch_project", "get_project"}
-_LINKED = {"list_queues", "list_projects", "list_keys"}
+_TAGGED = {f"{verb}_{noun}" for verb in ("put", "patch", "get") for noun in ("queue", "webhook", "topic", "project")}
 
 
 def _complete(operation: dict[str, Any]) -> None:
@@ -97,8 +96,14 @@ def _complete(operation: dict[str, Any]) -> None:
         if "429" in responses and status != "401":
             names += ["RateLimit", "RateLimit-Policy"]
         if status in {"200", "201", "304"}:
-            names += ["ETag"] * (operation["operationId"] in _TAGGED) + ["Link"] * (operation["operationId"] in _LINKED)
+            names += ["ETag"] * (operation["operationId"] in _TAGGED) + ["Link"] * operation["operationId"].startswith(
+                "list_"
+            )
         response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+        if (events := response.get("content", {}).get("text/event-stream")) is not None:
+            # FastAPI describes each event in a word (itemSchema) of OpenAPI 3.2; this is a document of 3.1.
+            events.pop("itemSchema", None)
+            events["schema"] = {"type": "string"}
         if response["description"] == "Successful Response":
             response["description"] = "Done."
     operation["responses"] = responses

@@ -28,6 +28,7 @@ SLICE = timedelta(seconds=30)
 _RENEW_SECONDS = 10.0
 _WAIT_SECONDS = 60.0
 _AWAY_SECONDS = 1.0
+_RECLAIM_SECONDS = 1.0
 
 # Writes one message; returns when the transport has taken it.
 Hand = Callable[[Claimed, asyncpg.Record, datetime], Awaitable[None]]
@@ -67,7 +68,8 @@ class _FarEnd:
 class Session:
     """One connection to one queue."""
 
-    def __init__(self, store: Store, caller: Caller, queue: str, hand: Hand) -> None:
+    def __init__(self, store: Store, caller: Caller, queue: str, hand: Hand, *, shared: bool = False) -> None:
+        """`shared`: what is handed out is settled elsewhere, and gives its credit back then (`reclaim`)."""
         self._store = store
         self._caller = caller
         self._queue = queue
@@ -76,6 +78,8 @@ class Session:
         self._credit = 0
         self._granted = asyncio.Event()
         self._held: dict[tuple[UUID, int], _Held] = {}
+        self._shared = shared
+        self._changed = asyncio.Event()
 
     def grant(self, messages: int) -> None:
         """Let so many messages more be handed out. Raises InvalidRequest."""
@@ -123,11 +127,30 @@ class Session:
         ends = asyncio.get_running_loop().time() + timeout.total_seconds()
         held = [_Held(claimed.queue, row["id"], claimed.lease, ends) for row in claimed.rows]
         self._held |= {(one.message_id, one.lease): one for one in held}
+        if self._shared:
+            self._store.watched |= {(one.message_id, one.lease): self._changed for one in held}
         self._credit -= len(held)
         expires_at = self._store.clock.now() + timeout
         for one, row in zip(held, claimed.rows, strict=True):
             await self._hand(claimed, row, expires_at)
             one.written = True
+
+    async def reclaim(self) -> None:
+        """Take back the credit of what was settled elsewhere: at once through this process, soon through others."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RECLAIM_SECONDS):
+                    await self._changed.wait()
+            self._changed.clear()
+            held = list(self._held.items())
+            if not held:
+                continue
+            with contextlib.suppress(Unavailable):
+                there = await self._store.held([(one.queue.id, one.message_id, one.lease) for _, one in held])
+                for place, (key, _) in enumerate(held):
+                    if place not in there and self._held.pop(key, None) is not None:
+                        self._store.watched.pop(key, None)
+                        self.grant(1)
 
     async def keep(self) -> None:
         """Prolong what is held, slice by slice, each message up to its visibility timeout."""
@@ -176,6 +199,8 @@ class Session:
     async def end(self, *, counted: bool) -> None:
         """Give back what was not settled. `counted`: as a delivery, except what was not written yet."""
         self._far_end.gone.set()
+        for key in self._held:
+            self._store.watched.pop(key, None)
         held, self._held = list(self._held.values()), {}
         releases = [one.settle(Action.RELEASE, counted=counted and one.written) for one in held]
         if releases:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import LeaseLost, Problem
 from service.model import NOTHING, Action
@@ -18,12 +19,14 @@ from service.store.moves import Departure, move
 from service.store.ready import Ready
 from service.store.receipts import receipt_not_found
 from service.store.statements import STATEMENTS
+from service.store.transactions import driver, transaction
 from service.telemetry import MESSAGES_SETTLED
 
 _DELETE = STATEMENTS["receipts.delete"]
 _EXTEND = STATEMENTS["receipts.extend"]
 _RELEASE = STATEMENTS["receipts.release"]
 _HOLD = STATEMENTS["receipts.hold"]
+_HELD = STATEMENTS["receipts.held"]
 _REMEMBER = STATEMENTS["receipts.remember"]
 _RECALL = STATEMENTS["receipts.recall"]
 _SETTLED = {action: MESSAGES_SETTLED.labels(action=action.name.lower()) for action in Action}
@@ -158,6 +161,16 @@ async def _leave(link: Link, settles: list[Settle], ready: Ready) -> Outcomes:
     await link.fetch(_REMEMBER, *_leases(gone), [int(item.action) for item in gone])
     _count(gone)
     return dict.fromkeys(gone)
+
+
+async def held(engine: AsyncEngine, leases: Sequence[tuple[int, UUID, int]]) -> set[int]:
+    """Return the places of those leases (queue, message, lease) that still hold their messages."""
+
+    async def work(connection: AsyncConnection) -> set[int]:
+        rows = await (await driver(connection)).fetch(_HELD, *map(list, zip(*leases, strict=True)))
+        return {row["ord"] - 1 for row in rows}
+
+    return await transaction(engine, work)
 
 
 def _reason(item: Settle) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from service import telemetry
 from service.errors import Problem
@@ -84,6 +85,8 @@ class Store:
             weigh=publishes.weight,
         )
         self._turn = 0
+        # What is set when something is done with a lease, through this process.
+        self.watched: dict[tuple[UUID, int], asyncio.Event] = {}
         # Set when the service is about to end.
         self.draining = asyncio.Event()
         self.directory = Directory(self._links["find"], self._links["names"])
@@ -170,7 +173,16 @@ class Store:
 
     async def settle(self, items: Sequence[Settle]) -> list[Settled | Problem]:
         """Settle leases; one outcome for each, in order, a problem where it failed. Raises Unavailable."""
-        return await self._settles.submit(items)
+        outcomes = await self._settles.submit(items)
+        if self.watched:
+            for item in items:
+                if (changed := self.watched.get((item.message_id, item.lease))) is not None:
+                    changed.set()
+        return outcomes
+
+    async def held(self, leases: Sequence[tuple[int, UUID, int]]) -> set[int]:
+        """Return the places of those leases that still hold their messages. Raises Unavailable."""
+        return await settles.held(self.engine, leases)
 
     async def settle_one(self, item: Settle) -> Settled:
         """Settle one lease. Raises LeaseLost, NotFound, Unavailable."""

@@ -44,6 +44,7 @@ ALLOWED = {
     "get_subscription": ANY,
     "delete_subscription": {"manage", "admin"},
     "list_subscriptions": ANY,
+    "stream_events": {"receive", "admin"},
     "publish_message": {"send", "admin"},
     "publish_batch": {"send", "admin"},
     "match_message": {"manage", "admin"},

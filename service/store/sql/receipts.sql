@@ -124,3 +124,15 @@ left join lateral (
     where m.queue_number = a.number and m.id = a.id and m.lease <> a.lease
     limit 1
 ) as again on true;
+
+-- name: held
+-- Which of these leases still hold their messages.
+select r.ord
+from unnest($1::bigint[], $2::uuid[], $3::bigint[]) with ordinality as r (queue_id, id, lease, ord)
+join queue on queue.id = r.queue_id
+cross join lateral (
+    select m.id
+    from message as m
+    where m.queue_number = queue.number and m.id = r.id and m.lease = r.lease and m.visible_at > clock_timestamp()
+    limit 1
+) as held;
