@@ -8,6 +8,8 @@ from service.api.app import build_api
 from service.api.docs import rendered
 from service.api.express import Express
 from service.api.performer import Performer, add_operations
+from service.api.socket_io import PATH as SOCKET_IO_PATH
+from service.api.socket_io import SocketIo
 from service.auth.keyring import Keyring
 from service.egress.addresses import Rules
 from service.egress.resolver import Resolver
@@ -32,6 +34,7 @@ class App:
         resolver = Resolver(Rules(settings.push_allow, settings.push_http))
         self._dispatcher = Dispatcher(self._store, Sender(resolver))
         performer = Performer(self._store, self._keyring)
+        self._socket_io = SocketIo(self._store, self._keyring).app
         self._api = build_api(self._store, self._keyring, tallies, resolver, deployment)
         self._api.state.test_webhook = self._dispatcher.test
         add_operations(self._api, performer)
@@ -41,6 +44,8 @@ class App:
         """Serve a request, or the server's start and stop."""
         if scope["type"] == "lifespan":
             return self._live(receive, send)
+        if scope["path"].startswith(SOCKET_IO_PATH):
+            return self._socket_io(scope, receive, send)
         return self._front(scope, receive, send)
 
     def drain(self) -> None:

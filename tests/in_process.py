@@ -65,10 +65,10 @@ def deployment(database: str, **settings: Any) -> Deployment:
 
 
 @contextlib.asynccontextmanager
-async def in_process(database: str, **settings: Any) -> AsyncIterator[Service]:
-    """Run the service on a free port of 127.0.0.1."""
+async def in_process(database: str, *, port: int = 0, **settings: Any) -> AsyncIterator[Service]:
+    """Run the service on a port of 127.0.0.1, a free one unless it is given."""
     app = create_app(deployment(database, **settings))
-    async with _served(app) as url, _client(url, {"Authorization": f"Bearer {ROOT_KEY}"}) as root:
+    async with _served(app, port) as url, _client(url, {"Authorization": f"Bearer {ROOT_KEY}"}) as root:
         sql = await asyncpg.connect(database)
         try:
             yield Service(app, url, root, sql)
@@ -89,8 +89,8 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _served(app: App) -> AsyncIterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+async def _served(app: App, port: int) -> AsyncIterator[str]:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         server = _Server(uvicorn.Config(app, **PROTOCOLS, log_config=None, access_log=False))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:

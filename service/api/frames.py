@@ -7,7 +7,6 @@ from msgspec import Meta, Struct
 
 from service.api.drafts import Message
 from service.api.exact_json import decode
-from service.api.exchange import rfc3339
 from service.api.messages import Received
 from service.api.problems import problem_document
 from service.api.receipts import ErrorText, Item, ReceiptText
@@ -188,11 +187,6 @@ READY = msgspec.json.encode(ReadyFrame()).decode()
 def done(ref: Any, more: bytes = b"") -> str:
     """Return the frame that says that something was done; `more`: members of its own."""
     return (b'{"type":"result","ref":%b,"status":"ok"%b}' % (msgspec.json.encode(ref), more)).decode()
-
-
-def extended(ref: Any, until: Any) -> str:
-    """Return the frame that says until when a message is held now."""
-    return done(ref, b',"lease_expires_at":"%b"' % rfc3339(until).encode())
 
 
 def failed(ref: Any, problem: Problem) -> str:

@@ -5,26 +5,22 @@ import contextlib
 from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
 from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
 
 from service.api import frames
-from service.api.drafts import draft_of
-from service.api.frames import READY, AuthFrame, BadFrame, ClientFrame, CreditFrame, SendFrame
-from service.api.messages import received_json, sent_json
+from service.api.frames import READY, AuthFrame, BadFrame, ClientFrame, CreditFrame
+from service.api.messages import received_json
 from service.api.problems import problem_of, problem_response
-from service.api.quotas import admit, limits_on_stored
-from service.api.receipts import order_of
+from service.api.quotas import admit
 from service.api.request_id import request_id
+from service.api.verbs import may_connect, perform
 from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
-from service.domain.send import send
 from service.domain.stream import Session
 from service.errors import (
-    FieldError,
     Forbidden,
     InvalidRequest,
     MalformedRequest,
@@ -34,7 +30,7 @@ from service.errors import (
     Unavailable,
     invalid,
 )
-from service.model import NAME_RULE, Action, Caller, Scope, is_name
+from service.model import NAME_RULE, Caller, Scope, is_name
 from service.store.lines import Claimed
 from service.store.store import Store
 
@@ -104,14 +100,11 @@ class _Connection:
         return self._headers.get(b"authorization")
 
     def _check_origin(self) -> None:
-        origin = self._headers.get(b"origin")
-        if origin is None:
-            return
-        text = origin.decode("latin-1")
-        if text in self._store.settings.allowed_origins:
-            return
-        if urlsplit(text).netloc.encode() != self._headers.get(b"host"):
-            raise Forbidden(f"Pages of {text} may not connect. The operator may allow them: RESTANTE_ALLOWED_ORIGINS.")
+        origin, host = self._headers.get(b"origin", b"").decode("latin-1"), self._headers.get(b"host", b"")
+        if origin and not may_connect(origin, host.decode("latin-1"), self._store.settings):
+            raise Forbidden(
+                f"Pages of {origin} may not connect. The operator may allow them: RESTANTE_ALLOWED_ORIGINS."
+            )
 
     async def let_in(self, authorization: bytes) -> Caller:
         """Return who this is. Raises Unauthenticated, Forbidden, NotFound."""
@@ -236,41 +229,10 @@ class _Connection:
         """Do one thing and tell what came of it."""
         ref = getattr(frame, "ref", None)
         try:
-            told = await self._done(session, caller, frame)
+            told = frames.done(ref, await perform(self._store, caller, self._queue, session.settle, frame))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the far end hears of it
             told = frames.failed(ref, problem_of(error))
         await self._say(told)
-
-    async def _done(self, session: Session, caller: Caller, frame: ClientFrame) -> str:
-        if isinstance(frame, SendFrame):
-            return await self._send(caller, frame)
-        if isinstance(frame, AuthFrame | CreditFrame):
-            raise MalformedRequest("The key is given once, in the first frame.")
-        errors: list[FieldError] = []
-        order = order_of(frames.item_of(frame), "", errors)
-        if errors:
-            raise InvalidRequest(errors)
-        until = await session.settle(order)
-        if order.action is Action.EXTEND and until is not None:
-            return frames.extended(frame.ref, until)
-        return frames.done(frame.ref)
-
-    async def _send(self, caller: Caller, frame: SendFrame) -> str:
-        queue = self._queue if frame.queue is None else frame.queue
-        if not is_name(queue):
-            raise invalid("/queue", "invalid_name", NAME_RULE)
-        require(caller, Scope.SEND)
-        require_queue(caller, queue)
-        await admit(self._store, caller, [])
-        if (limits := limits_on_stored(self._store, caller)) is not None:
-            await self._store.usage.check(caller.project_id, limits)
-        errors: list[FieldError] = []
-        draft = draft_of(frame.message, "/message", errors)
-        if errors:
-            raise InvalidRequest(errors)
-        [visible_at] = await send(self._store, caller.project_id, queue, [draft])
-        sent = sent_json(draft.id, visible_at, duplicate=draft.duplicate)
-        return frames.done(frame.ref, b"," + sent[1:-1])
 
     async def _watch(self, caller: Caller) -> None:
         """Return when the service is about to end. Raises Unauthenticated when the key is revoked meanwhile."""

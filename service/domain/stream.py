@@ -69,7 +69,7 @@ class Session:
     """One connection to one queue."""
 
     def __init__(self, store: Store, caller: Caller, queue: str, hand: Hand, *, shared: bool = False) -> None:
-        """`shared`: what is handed out is settled elsewhere, and gives its credit back then (`reclaim`)."""
+        """`shared`: what is settled, here or elsewhere (`reclaim`), gives its credit back."""
         self._store = store
         self._caller = caller
         self._queue = queue
@@ -148,9 +148,8 @@ class Session:
             with contextlib.suppress(Unavailable):
                 there = await self._store.held([(one.queue.id, one.message_id, one.lease) for _, one in held])
                 for place, (key, _) in enumerate(held):
-                    if place not in there and self._held.pop(key, None) is not None:
-                        self._store.watched.pop(key, None)
-                        self.grant(1)
+                    if place not in there:
+                        self._drop(key)
 
     async def keep(self) -> None:
         """Prolong what is held, slice by slice, each message up to its visibility timeout."""
@@ -163,14 +162,14 @@ class Session:
         for key, one in list(self._held.items()):
             if one.ends <= now:
                 # Its lease has ended, or does so now: it is nobody's.
-                del self._held[key]
+                self._drop(key)
         held = list(self._held.items())
         extends = [one.settle(Action.EXTEND, _slice(one.ends - now)) for _, one in held]
         with contextlib.suppress(Unavailable):
             outcomes = await self._store.settle(extends) if extends else []
             for (key, _), outcome in zip(held, outcomes, strict=True):
                 if isinstance(outcome, Problem):
-                    self._held.pop(key, None)
+                    self._drop(key)
 
     async def settle(self, order: Order) -> datetime | None:
         """Do what the far end wants with a message of this queue; return when it is visible again, if it is.
@@ -185,8 +184,14 @@ class Session:
         if order.action is Action.EXTEND and held is not None:
             return await self._extend(wanted, held)
         visible_at = await self._store.settle_one(wanted)
-        self._held.pop((wanted.message_id, wanted.lease), None)
+        self._drop((wanted.message_id, wanted.lease))
         return visible_at
+
+    def _drop(self, key: tuple[UUID, int]) -> None:
+        """Hold a message no more."""
+        if self._held.pop(key, None) is not None and self._shared:
+            self._store.watched.pop(key, None)
+            self.grant(1)
 
     async def _extend(self, wanted: Settle, held: _Held) -> datetime:
         """Let a message be held longer, or not as long."""

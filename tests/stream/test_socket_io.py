@@ -1,0 +1,240 @@
+"""Over Socket.IO an event is a leased message: what a client missed, or did not acknowledge, is delivered again."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import socketio
+from socketio.exceptions import ConnectionError as Refused
+from websockets.asyncio.client import connect
+
+from tests.in_process import ROOT_KEY, Service, in_process
+from tests.stream.test_websocket import Q, send, settled, stats
+
+pytestmark = pytest.mark.anyio
+
+
+NEVER = object()
+
+
+class Client:
+    """A client that keeps what came. `answer`: what it acknowledges a message with, NEVER: its handler never ends."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.came: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.errors: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.io = socketio.AsyncClient(reconnection_delay=0.1, reconnection_delay_max=0.2, randomization_factor=0)
+        self.io.on("message", self._message)
+        self.io.on("error", self._error)
+
+    async def _message(self, message: dict[str, Any]) -> Any:
+        self.came.put_nowait(message)
+        while self.answer is NEVER:  # noqa: ASYNC110 - nobody tells it
+            await asyncio.sleep(3600)
+        return self.answer
+
+    async def _error(self, problem: dict[str, Any]) -> None:
+        self.errors.put_nowait(problem)
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            return await self.came.get()
+
+    async def error(self) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            return await self.errors.get()
+
+    async def ask(self, event: str, **data: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.io.call(event, data, timeout=10)
+        return answer
+
+
+@contextlib.asynccontextmanager
+async def connected(service: Service, auth: Any = None, answer: Any = None) -> AsyncIterator[Client]:
+    client = Client(answer)
+    auth = {"key": ROOT_KEY} if auth is None else auth
+    await client.io.connect(service.url, auth=auth, transports=["websocket"], wait_timeout=5)
+    try:
+        yield client
+    finally:
+        await client.io.disconnect()
+        await client.io.shutdown()
+
+
+async def total(service: Service, expected: int) -> None:
+    async with asyncio.timeout(10):
+        while (await service.root.get(Q)).json()["stats"]["total"] != expected:  # noqa: ASYNC110 - it has to be asked
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_acknowledged_is_deleted_and_makes_room(service: Service) -> None:
+    await service.queue()
+    async with connected(service) as client:
+        assert await client.ask("subscribe", queue="q", credit=2) == {"status": "ok"}
+        sent = await client.ask("send", queue="q", message={"body": {"n": 1}, "headers": {"a": "b"}})
+        assert sent["status"] == "ok"
+        first = await client.next()
+        assert (first["id"], first["body"], first["headers"], first["queue"]) == (sent["id"], {"n": 1}, {"a": "b"}, "q")
+        await send(service, *range(5))
+        assert [(await client.next())["body"] for _ in range(5)] == [0, 1, 2, 3, 4]
+        await total(service, 0)
+
+
+async def test_an_acknowledgement_with_an_error_releases_it(service: Service) -> None:
+    await service.queue()
+    async with connected(service, answer={"error": "busy"}) as client:
+        await client.ask("subscribe", queue="q", credit=1)
+        await send(service, 1)
+        assert (await client.next())["receive_count"] == 1
+        client.answer = None
+        again = await client.next()
+        assert (again["receive_count"], again["last_error"]) == (2, '{"error":"busy"}')
+        await total(service, 0)
+
+
+async def test_a_message_that_its_handler_failed_on_comes_again(service: Service) -> None:
+    await service.queue(visibility_timeout=1)
+    async with connected(service, answer=NEVER) as client:
+        await client.ask("subscribe", queue="q", credit=1)
+        await send(service, 1)
+        await client.next()
+        client.answer = None
+        assert (await client.next())["receive_count"] == 2
+        await total(service, 0)
+
+
+async def test_what_was_sent_while_a_client_was_away_is_delivered_when_it_is_back(service: Service) -> None:
+    await service.queue()
+    async with connected(service) as client:
+        await client.ask("subscribe", queue="q")
+    await send(service, 1, 2, 3)
+    async with connected(service) as client:
+        await client.ask("subscribe", queue="q")
+        # What the first one was given as it left comes last.
+        assert sorted([(await client.next())["body"] for _ in range(3)]) == [1, 2, 3]
+        await total(service, 0)
+
+
+@pytest.mark.parametrize(("good_bye", "count"), [("41", 1), (None, 2)])
+async def test_what_was_not_acknowledged_is_back_when_the_client_goes(
+    service: Service, good_bye: str | None, count: int
+) -> None:
+    await service.queue(visibility_timeout=3000)
+    await send(service, 1)
+    # Packet by packet, as clients differ in how they say good-bye.
+    async with connect(service.url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket", proxy=None) as wire:
+        assert str(await wire.recv()).startswith("0{")
+        await wire.send(f'40{{"key":"{ROOT_KEY}"}}')
+        assert str(await wire.recv()).startswith("40{")
+        await wire.send('42["subscribe",{"queue":"q"}]')
+        assert '["message",{' in str(await wire.recv())
+        if good_bye is not None:
+            await wire.send(good_bye)
+        else:
+            wire.transport.abort()
+        await settled(service, 1, 0)
+    [again] = (await service.root.post(f"{Q}/messages/receive")).json()["messages"]
+    assert again["receive_count"] == count
+
+
+async def test_a_client_resumes_by_itself_when_the_service_comes_back(database: str) -> None:
+    client = Client()
+    port = 0
+
+    async def subscribe() -> None:
+        await client.io.emit("subscribe", {"queue": "q", "credit": 5})
+
+    client.io.on("connect", subscribe)
+    async with in_process(database) as service:
+        await service.queue()
+        port = int(service.url.rsplit(":", 1)[1])
+        await client.io.connect(service.url, auth={"key": ROOT_KEY}, transports=["websocket"])
+        await send(service, "before")
+        assert (await client.next())["body"] == "before"
+        await total(service, 0)
+    async with in_process(database, port=port) as service:
+        await send(service, "after")
+        assert (await client.next())["body"] == "after"
+        await total(service, 0)
+        await client.io.disconnect()
+    await client.io.shutdown()
+
+
+async def test_release_and_extend_take_a_receipt(service: Service) -> None:
+    await service.queue(visibility_timeout=300)
+    async with connected(service, answer=NEVER) as client:
+        await client.ask("subscribe", queue="q", credit=1)
+        await send(service, 1)
+        message = await client.next()
+        extended = await client.ask("extend", receipt=message["receipt"], visibility_timeout=600)
+        assert extended["status"] == "ok"
+        assert extended["lease_expires_at"] > message["lease_expires_at"]
+        assert (await client.ask("release", receipt=message["receipt"], delay=300)) == {"status": "ok"}
+        assert await stats(service) == (0, 0)
+        await send(service, 2)
+        assert (await client.next())["body"] == 2
+
+
+@pytest.mark.parametrize("auth", [{"key": "wrong"}, {"key": 1}, {}, "key", {"key": ROOT_KEY, "more": 1}])
+async def test_without_a_key_nobody_is_let_in(service: Service, auth: Any) -> None:
+    with pytest.raises(Refused):
+        async with connected(service, auth=auth):
+            pass
+
+
+async def test_what_goes_wrong_is_told_in_the_acknowledgement_and_as_an_event(service: Service) -> None:
+    await service.queue()
+    async with connected(service) as client:
+        for event, data, code in (
+            ("subscribe", {"queue": "none"}, "queue_not_found"),
+            ("subscribe", {"queue": "q", "credit": 0}, "invalid_request"),
+            ("subscribe", {}, "invalid_request"),
+            ("subscribe", {"queue": 1}, "invalid_request"),
+            ("send", {"queue": "q", "message": {}}, "invalid_request"),
+            ("send", {"queue": "none", "message": {"body": 1}}, "queue_not_found"),
+            ("send", {"message": {"body": 1}}, "invalid_request"),
+            ("release", {"receipt": "x"}, "receipt_not_found"),
+            ("extend", {"receipt": "x"}, "invalid_request"),
+        ):
+            assert (await client.ask(event, **data))["status"] == code, event
+            assert (await client.error())["code"] == code
+
+
+async def test_a_revoked_key_ends_its_connections(service: Service) -> None:
+    await service.queue()
+    made = (await service.root.post("/v1/keys", json={"name": "k", "scopes": ["receive"]})).json()
+    async with connected(service, auth={"key": made["secret"]}) as client:
+        await client.ask("subscribe", queue="q")
+        await service.root.delete(f"/v1/keys/{made['id']}")
+        assert (await client.error())["code"] == "unauthenticated"
+        async with asyncio.timeout(5):
+            while client.io.connected:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.02)
+
+
+async def test_a_queue_that_is_deleted_is_told(service: Service) -> None:
+    await service.queue()
+    async with connected(service) as client:
+        await client.ask("subscribe", queue="q")
+        await service.root.delete(Q)
+        assert (await client.error())["code"] == "queue_not_found"
+
+
+async def test_where_one_process_serves_a_client_may_poll(service: Service) -> None:
+    await service.queue()
+    await send(service, 1)
+    path = "/socket.io/?EIO=4&transport=polling"
+    opened = (await service.root.get(path)).text
+    wire = f"{path}&sid={json.loads(opened[1:])['sid']}"
+    await service.root.post(wire, content=f'40{{"key":"{ROOT_KEY}"}}')
+    assert (await service.root.get(wire)).text.startswith("40{")
+    await service.root.post(wire, content='42["subscribe",{"queue":"q"}]')
+    packet = (await service.root.get(wire)).text
+    assert packet.startswith('421["message",{')
+    await service.root.post(wire, content="431[]")
+    await total(service, 0)
+    await service.root.post(wire, content="41\x1e1")
