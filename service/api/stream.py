@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-import structlog
 from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
 
 from service.api import frames
@@ -35,8 +34,6 @@ from service.store.lines import Claimed
 from service.store.store import Store
 
 router = APIRouter()
-
-_log = structlog.get_logger()
 
 SUBPROTOCOL = "restante.v1"
 _KEY_PREFIX = "restante.key."
@@ -176,17 +173,24 @@ class _Connection:
         code = _RESTART
         if problem is not None:
             code = next((code for kind, code in _CODES if isinstance(problem, kind)), _TRY_AGAIN)
+        if problem is not None:
+            await self._say(frames.error(problem, self.identity))
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            if problem is not None:
-                await self._say(frames.error(problem, self.identity))
             await self._websocket.close(code)
 
     async def _hand(self, claimed: Claimed, row: asyncpg.Record, expires_at: datetime) -> None:
         message = received_json(self._store, claimed, row, expires_at)
-        await self._say(f'{{"type":"message","message":{message.decode("utf-8", "surrogatepass")}}}')
+        if not await self._say(f'{{"type":"message","message":{message.decode("utf-8", "surrogatepass")}}}'):
+            # It was not written; `_listen` ends all of this.
+            await asyncio.Event().wait()
 
-    async def _say(self, text: str) -> None:
-        await self._websocket.send_text(text)
+    async def _say(self, text: str) -> bool:
+        """Write a frame; False: the far end has gone, and how is what `_listen` hears."""
+        try:
+            await self._websocket.send_text(text)
+        except (WebSocketDisconnect, RuntimeError):
+            return False
+        return True
 
     async def _read(self) -> str | None:
         """Return the next frame's text, None for one of octets. Raises WebSocketDisconnect."""
@@ -222,8 +226,8 @@ class _Connection:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._working.release()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.debug("stream_answer_lost", error=repr(error))
+        if not task.cancelled():
+            task.exception()
 
     async def _answer(self, session: Session, caller: Caller, frame: ClientFrame) -> None:
         """Do one thing and tell what came of it."""

@@ -92,7 +92,7 @@ class Session:
     async def run(self) -> None:
         """Hand out messages until the service stops. Raises NotFound when the queue goes, and what `receive` raises."""
         loop = asyncio.get_running_loop()
-        while not self._store.draining.is_set():
+        while not (self._store.draining.is_set() or self._far_end.has_left()):
             self._granted.clear()
             if self._credit == 0:
                 await self._granted.wait()
@@ -107,9 +107,13 @@ class Session:
                 # Where no more may wait there is an answer at once.
                 await asyncio.sleep(_AWAY_SECONDS)
 
-    async def _receive(self) -> Claimed | None:
+    async def _there(self) -> Queue:
+        """Return the queue. Raises NotFound."""
         known = self._store.directory.known(self._caller.project_id, self._queue)
-        queue = known or await self._store.directory.find(self._caller.project_id, self._queue)
+        return known or await self._store.directory.find(self._caller.project_id, self._queue)
+
+    async def _receive(self) -> Claimed | None:
+        queue = await self._there()
         limits = self._caller.limits
         return await receive(
             self._store,
@@ -137,7 +141,7 @@ class Session:
 
     async def reclaim(self) -> None:
         """Take back the credit of what was settled elsewhere: at once through this process, soon through others."""
-        while True:
+        while not self._far_end.has_left():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RECLAIM_SECONDS):
                     await self._changed.wait()
@@ -153,7 +157,7 @@ class Session:
 
     async def keep(self) -> None:
         """Prolong what is held, slice by slice, each message up to its visibility timeout."""
-        while True:
+        while not self._far_end.has_left():
             await asyncio.sleep(_RENEW_SECONDS)
             await self._renew()
 
@@ -177,10 +181,9 @@ class Session:
         Raises NotFound, LeaseLost, Forbidden, Unavailable.
         """
         wanted = await open_receipt(self._store, self._caller, order)
-        known = self._store.directory.known(self._caller.project_id, self._queue)
-        if known is None or wanted.queue_id != known.id:
-            raise receipt_not_found()
         held = self._held.get((wanted.message_id, wanted.lease))
+        if held is None and wanted.queue_id != (await self._there()).id:
+            raise receipt_not_found()
         if order.action is Action.EXTEND and held is not None:
             return await self._extend(wanted, held)
         visible_at = await self._store.settle_one(wanted)

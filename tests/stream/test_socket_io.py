@@ -238,3 +238,18 @@ async def test_where_one_process_serves_a_client_may_poll(service: Service) -> N
     await service.root.post(wire, content="431[]")
     await total(service, 0)
     await service.root.post(wire, content="41\x1e1")
+
+
+async def test_a_subscription_that_is_made_anew_or_ended_leaves_nothing_running(service: Service) -> None:
+    await service.queue(visibility_timeout=3000)
+    async with connected(service, answer=NEVER) as client:
+        for _ in range(3):
+            await client.ask("subscribe", queue="q", credit=1)
+        await send(service, 1, 2)
+        first = await client.next()
+        assert await stats(service) == (1, 1)
+        assert await client.ask("unsubscribe", queue="q") == {"status": "ok"}
+        await settled(service, 2, 0)
+        await client.ask("subscribe", queue="q", credit=1)
+        assert (await client.next())["receive_count"] == 1
+        assert first["receive_count"] == 1

@@ -378,3 +378,30 @@ async def test_a_frame_that_is_too_large_ends_the_connection(service: Service) -
         with contextlib.suppress(ConnectionClosed):
             await connection.send("x" * (8 * 1024 * 1024 + 1))
         assert await ended(connection) == 1009
+
+
+async def test_a_queue_whose_configuration_changes_is_still_the_one_that_was_received_from(service: Service) -> None:
+    await service.queue(visibility_timeout=300)
+    await send(service, 1)
+    async with streaming(service) as connection:
+        await hear(connection, "ready")
+        await say(connection, type="credit", n=1)
+        came = await message(connection)
+        await service.root.patch(Q, json={"labels": {"a": "b"}})
+        await say(connection, type="ack", receipt=came["receipt"])
+        assert (await hear(connection, "result"))["status"] == "ok"
+    await settled(service, 0, 0)
+
+
+async def test_a_client_that_closes_while_it_is_written_to_has_closed(service: Service) -> None:
+    await service.queue(visibility_timeout=3000)
+    body = "x" * 100_000
+    await service.root.post(f"{Q}/messages/batch", json={"messages": [{"body": body}] * 50})
+    async with streaming(service, max_queue=1) as connection:
+        await hear(connection, "ready")
+        await say(connection, type="credit", n=100)
+        await message(connection)
+        await connection.close(1000)
+    await settled(service, 50, 0)
+    received = (await service.root.post(f"{Q}/messages/receive", json={"max_messages": 50})).json()["messages"]
+    assert {one["receive_count"] for one in received} == {1}
