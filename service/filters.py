@@ -176,9 +176,21 @@ def parse(given: Mapping[str, Any], pointer: str = "/filter") -> Filter:
     if parser.conditions > MAX_CONDITIONS:
         detail = f"Must have at most {MAX_CONDITIONS} conditions; this one has {parser.conditions}."
         parser.errors.append(FieldError(pointer, "out_of_range", detail))
+    if not parser.errors and not _can_be_kept(given):
+        detail = "Must hold no half of a surrogate pair, and no number beyond 1.8e308."
+        parser.errors.append(FieldError(pointer, "wrong_form", detail))
     if parser.errors:
         raise InvalidRequest(parser.errors)
     return parsed
+
+
+def _can_be_kept(given: Mapping[str, Any]) -> bool:
+    """Tell whether a filter can be written as JSON that everybody reads."""
+    try:
+        json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return True
 
 
 def _step(name: str) -> str:

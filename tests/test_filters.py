@@ -158,6 +158,11 @@ def test_all_parts_have_to_hold_and_one_of_any() -> None:
         ({"all": ["x"]}, "/filter/all/0"),
         ({"any": [{"any": [{"any": [{"any": [{"any": [{}]}]}]}]}]}, "/filter/any/0/any/0/any/0/any/0/any/0"),
         ({"headers": {"a": ["x"] * 101}}, "/filter"),
+        ({"body": {"/a": ["\ud800"]}}, "/filter"),
+        ({"body": {"/\ud800": ["x"]}}, "/filter"),
+        ({"body": {"/a": [{"prefix": "\udfff"}]}}, "/filter"),
+        ({"body": {"/a": [float("inf")]}}, "/filter"),
+        ({"body": {"/a": [{"numeric": ["<", float("-inf")]}]}}, "/filter"),
     ],
 )
 def test_what_is_no_filter_is_refused_where_it_is_wrong(wanted: dict[str, Any], pointer: str) -> None:

@@ -246,6 +246,19 @@ async def test_what_cannot_be_subscribed_is_refused_with_its_field(service: Serv
     )
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [b'{"body":{"/a":["\\ud800"]}}', b'{"headers":{"h":[1e400]}}', b'{"body":{"/a":[%b]}}' % (b"9" * 500)],
+    ids=["half a pair", "no number", "a number of 500 digits"],
+)
+async def test_a_filter_that_cannot_be_kept_is_refused_and_the_topic_is_well(service: Service, wanted: bytes) -> None:
+    await subscribed(service, "a")
+    await service.queue("b")
+    refused = await service.root.put(f"{T}/subscriptions/b", content=b'{"queue":"b","filter":%b}' % wanted)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/filter")
+    assert (await publish(service)).json()["delivered_to"] == 1
+
+
 async def test_a_tester_tells_who_would_get_a_message_and_why_not(service: Service) -> None:
     await subscribed(service, "all", "red", red={"headers": {"color": ["red"]}})
     answer = await service.root.post(f"{T}/match", json={"body": 1, "headers": {"color": "blue"}})
