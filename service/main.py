@@ -34,7 +34,7 @@ class App:
         resolver = Resolver(Rules(settings.push_allow, settings.push_http))
         self._dispatcher = Dispatcher(self._store, Sender(resolver))
         performer = Performer(self._store, self._keyring)
-        self._socket_io = SocketIo(self._store, self._keyring).app
+        self._socket_io = SocketIo(self._store, self._keyring)
         self._api = build_api(self._store, self._keyring, tallies, resolver, deployment)
         self._api.state.test_webhook = self._dispatcher.test
         add_operations(self._api, performer)
@@ -45,7 +45,7 @@ class App:
         if scope["type"] == "lifespan":
             return self._live(receive, send)
         if scope["path"].startswith(SOCKET_IO_PATH):
-            return self._socket_io(scope, receive, send)
+            return self._socket_io.app(scope, receive, send)
         return self._front(scope, receive, send)
 
     def drain(self) -> None:

@@ -29,8 +29,7 @@ _Project = Annotated[
 async def _caller(request: Request, _credentials: _Credentials, _project: _Project = None) -> Caller:
     """Return who calls. A queue's configuration is not hot: the root key's project is looked up each time."""
     keyring: Keyring = request.app.state.keyring
-    authorization, project = _header(request, b"authorization"), _header(request, b"restante-project")
-    caller = await keyring.caller(authorization, project, fresh=True)
+    caller = await keyring.caller(*presented(request), fresh=True)
     await _admit(request, caller)
     return caller
 
@@ -76,6 +75,11 @@ async def authenticate(request: Request) -> None:
     authorization = _header(request, b"authorization")
     if not keyring.is_root(authorization):
         await _admit(request, await keyring.caller(authorization, None))
+
+
+def presented(request: Request) -> tuple[bytes | None, bytes | None]:
+    """Return the key that a request has in its headers, and the project."""
+    return _header(request, b"authorization"), _header(request, b"restante-project")
 
 
 def _header(request: Request, name: bytes) -> bytes | None:

@@ -11,15 +11,16 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from service.api.callers import Receiver
+from service.api.callers import Receiver, presented
 from service.api.documented import problems
 from service.api.messages import received_json
 from service.api.queues import QueueName
-from service.api.state import StoreOf
+from service.api.state import KeyringOf, StoreOf
+from service.api.verbs import Presented, watch
 from service.auth.keyring import Keyring
 from service.auth.scopes import require_queue
 from service.domain.stream import MAX_CREDIT, Session
-from service.errors import Problem, Unavailable
+from service.errors import Problem
 from service.model import Caller
 from service.store.lines import Claimed
 from service.store.store import Store
@@ -41,8 +42,6 @@ class _NoStore(APIRoute):
 
 router = APIRouter(route_class=_NoStore, tags=["streams"])
 
-# A revoked key ends its streams within five seconds.
-_LOOK_SECONDS = 1.0
 # What a stream that was left has to give back yet.
 _ending: set[asyncio.Task[None]] = set()
 
@@ -52,6 +51,7 @@ class _Events:
 
     def __init__(self, store: Store, caller: Caller, queue: str, credit: int) -> None:
         self._store = store
+        self._caller = caller
         self._next: asyncio.Queue[tuple[str, asyncio.Event]] = asyncio.Queue(1)
         self._session = Session(store, caller, queue, self._hand, shared=True)
         self._session.grant(credit)
@@ -62,11 +62,16 @@ class _Events:
         await self._next.put((message, taken))
         await taken.wait()
 
-    async def messages(self, keyring: Keyring, presented: tuple[bytes | None, bytes | None]) -> AsyncIterator[str]:
+    async def messages(self, keyring: Keyring, presented: Presented) -> AsyncIterator[str]:
         """Yield messages until the queue, the key or the service goes."""
         parts = [
             asyncio.ensure_future(part)
-            for part in (self._session.run(), self._session.keep(), self._session.reclaim(), _watch(keyring, presented))
+            for part in (
+                self._session.run(),
+                self._session.keep(),
+                self._session.reclaim(),
+                watch(self._store, keyring, presented, self._caller),
+            )
         ]
         try:
             while True:
@@ -90,15 +95,6 @@ class _Events:
         await asyncio.gather(*parts, return_exceptions=True)
         with contextlib.suppress(Problem):
             await self._session.end(counted=True)
-
-
-async def _watch(keyring: Keyring, presented: tuple[bytes | None, bytes | None]) -> None:
-    """Return, or raise, when the key is good no more."""
-    while True:
-        await asyncio.sleep(_LOOK_SECONDS)
-        with contextlib.suppress(Unavailable):
-            if keyring.known(*presented) is None:
-                await keyring.caller(*presented)
 
 
 Credit = Annotated[
@@ -131,14 +127,12 @@ async def _events(
     responses=problems({404: "There is no such queue in this project: queue_not_found."}),
 )
 async def stream_events(
-    request: Request, events: Annotated[_Events, Depends(_events)]
+    request: Request, events: Annotated[_Events, Depends(_events)], keyring: KeyringOf
 ) -> AsyncIterator[ServerSentEvent]:
     """Send an event `message` for each message, with what a receive gives as its data, as far as there is credit.
 
     What is not settled when the connection ends is back in the queue at once, and counts as a delivery. `Last-Event-ID`
     is ignored: what a client has missed is not settled, and comes again.
     """
-    presented = request.headers.get("authorization"), request.headers.get("restante-project")
-    keys = tuple(value.encode("latin-1") if value is not None else None for value in presented)
-    async for message in events.messages(request.app.state.keyring, (keys[0], keys[1])):
+    async for message in events.messages(keyring, presented(request)):
         yield ServerSentEvent(event="message", raw_data=message)

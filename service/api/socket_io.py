@@ -20,19 +20,18 @@ from service.api.messages import received_json
 from service.api.problems import problem_document, problem_of
 from service.api.quotas import admit
 from service.api.request_id import request_id
-from service.api.verbs import may_connect, perform
+from service.api.verbs import Presented, may_connect, perform, watch
 from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
 from service.domain.settle import Order
 from service.domain.stream import Session
-from service.errors import NotFound, Problem, Unauthenticated, Unavailable, invalid
-from service.model import MAX_ERROR_BYTES, MAX_REQUEST_BYTES, Action, Caller, Scope
+from service.errors import NotFound, Problem, Unauthenticated, invalid
+from service.model import MAX_ERROR_BYTES, MAX_REQUEST_BYTES, NAME_RULE, Action, Caller, Scope, is_name
 from service.store.lines import Claimed
 from service.store.receipts import receipt_not_found
 from service.store.store import Store
 
 PATH = "/socket.io"
-_LOOK_SECONDS = 1.0
 _CREDIT = 10
 
 Answer = dict[str, Any]
@@ -66,13 +65,16 @@ class Handshake(Struct, forbid_unknown_fields=True):
     key: str
     project: str | None = None
 
+    def presented(self) -> Presented:
+        """Return it as a request's headers would have it."""
+        return f"Bearer {self.key}".encode("latin-1", "replace"), self.project.encode() if self.project else None
+
 
 @dataclass(slots=True)
 class _Client:
     """Who is connected, and what it is subscribed to."""
 
-    authorization: bytes
-    project: bytes | None
+    presented: Presented
     caller: Caller
     sessions: dict[str, Session] = field(default_factory=dict)
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -119,15 +121,15 @@ class SocketIo:
     async def _connect(self, sid: str, _environ: dict[str, Any], auth: Any = None) -> None:
         try:
             given = msgspec.convert(auth, Handshake)
-            presented = f"Bearer {given.key}".encode("latin-1", "replace"), given.project and given.project.encode()
-            caller = await self._keyring.caller(presented[0], presented[1] or None)
+            presented = given.presented()
+            caller = await self._keyring.caller(*presented)
             require(caller, Scope.RECEIVE)
             await admit(self._store, caller, [])
         except msgspec.ValidationError:
             raise _refused(Unauthenticated()) from None
         except Problem as problem:
             raise _refused(problem) from None
-        client = self._clients[sid] = _Client(presented[0], presented[1] or None, caller)
+        client = self._clients[sid] = _Client(presented, caller)
         self._begin(sid, client, self._watch(sid, client))
 
     async def _disconnect(self, sid: str, reason: str) -> None:
@@ -166,7 +168,7 @@ class SocketIo:
         await self._server.emit("error", problem_document(problem, request_id(None)), to=sid)
 
     async def _subscribe(self, client: _Client, sid: str, data: Any) -> Answer:
-        wanted = _converted(data, Subscribe)
+        wanted = _subscription(data)
         require_queue(client.caller, wanted.queue)
         await self._store.directory.find(client.caller.project_id, wanted.queue)
         await self._leave(client, wanted.queue)
@@ -190,7 +192,7 @@ class SocketIo:
         return {"status": "ok"}
 
     async def _unsubscribe(self, client: _Client, _sid: str, data: Any) -> Answer:
-        await self._leave(client, _converted(data, Subscribe).queue)
+        await self._leave(client, _subscription(data).queue)
         return {"status": "ok"}
 
     async def _leave(self, client: _Client, queue: str) -> None:
@@ -241,25 +243,21 @@ class SocketIo:
 
     async def _watch(self, sid: str, client: _Client) -> None:
         """Close the connection when the service ends. Raises Unauthenticated when the key is revoked meanwhile."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._store.draining.wait()
-                # WebSockets are closed by uvicorn, and their clients connect again; a poll would hold up the end.
-                if self._server.transport(sid) == "polling":
-                    await self._server.eio.disconnect(self._server.manager.eio_sid_from_sid(sid, "/"))
-                return
-            with contextlib.suppress(Unavailable):
-                presented = client.authorization, client.project
-                if self._keyring.known(*presented) is None:
-                    await self._keyring.caller(*presented)
+        await watch(self._store, self._keyring, client.presented, client.caller)
+        # WebSockets are closed by uvicorn, and their clients connect again; a poll would hold up the end.
+        if self._server.transport(sid) == "polling":
+            await self._server.eio.disconnect(self._server.manager.eio_sid_from_sid(sid, "/"))
 
 
-def _converted(data: Any, kind: type[Subscribe]) -> Subscribe:
+def _subscription(data: Any) -> Subscribe:
+    """Return what a client wants to be subscribed to. Raises InvalidRequest."""
     try:
-        return msgspec.convert(data, kind)
+        wanted = msgspec.convert(data, Subscribe)
     except msgspec.ValidationError as error:
         raise invalid("", "wrong_form", f"{error}.") from None
+    if not is_name(wanted.queue):
+        raise invalid("/queue", "invalid_name", NAME_RULE)
+    return wanted
 
 
 def _refused(problem: Problem) -> Refused:

@@ -15,7 +15,7 @@ from service.api.messages import received_json
 from service.api.problems import problem_of, problem_response
 from service.api.quotas import admit
 from service.api.request_id import request_id
-from service.api.verbs import may_connect, perform
+from service.api.verbs import Presented, may_connect, perform, watch
 from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
 from service.domain.stream import Session
@@ -26,7 +26,6 @@ from service.errors import (
     NotFound,
     Problem,
     Unauthenticated,
-    Unavailable,
     invalid,
 )
 from service.model import NAME_RULE, Caller, Scope, is_name
@@ -38,8 +37,6 @@ router = APIRouter()
 SUBPROTOCOL = "restante.v1"
 _KEY_PREFIX = "restante.key."
 _AUTH_SECONDS = 5.0
-# A revoked key ends its connections within five seconds.
-_LOOK_SECONDS = 1.0
 # Frames of one connection that are worked on at the same time.
 _AT_ONCE = 100
 # Close codes: a client that just left, or has closed without saying why, wanted to.
@@ -82,7 +79,7 @@ class _Connection:
         self._store: Store = websocket.app.state.store
         self._keyring: Keyring = websocket.app.state.keyring
         self._headers: dict[bytes, bytes] = {name.lower(): value for name, value in websocket.scope["headers"]}
-        self._authorization: bytes | None = None
+        self._presented: Presented = (None, self._headers.get(b"restante-project"))
         self._working = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self.identity = request_id(self._headers.get(b"request-id"))
@@ -105,16 +102,15 @@ class _Connection:
 
     async def let_in(self, authorization: bytes) -> Caller:
         """Return who this is. Raises Unauthenticated, Forbidden, NotFound."""
-        self._authorization = authorization
-        project = self._headers.get(b"restante-project")
-        return self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
+        self._presented = authorization, self._presented[1]
+        return self._keyring.known(*self._presented) or await self._keyring.caller(*self._presented)
 
     async def serve(self) -> None:
         """Accept, and go on until one side ends it."""
         offered = self._websocket.scope["subprotocols"]
         await self._websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
-            caller = await self.let_in(self._authorization or await self._first_frame())
+            caller = await self.let_in(self._presented[0] or await self._first_frame())
             await self._admit(caller)
         except Problem as problem:
             await self._close(problem)
@@ -148,7 +144,12 @@ class _Connection:
         await self._say(READY)
         parts = [
             asyncio.create_task(part)
-            for part in (session.run(), session.keep(), self._listen(session, caller), self._watch(caller))
+            for part in (
+                session.run(),
+                session.keep(),
+                self._listen(session, caller),
+                watch(self._store, self._keyring, self._presented, caller),
+            )
         ]
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -173,7 +174,6 @@ class _Connection:
         code = _RESTART
         if problem is not None:
             code = next((code for kind, code in _CODES if isinstance(problem, kind)), _TRY_AGAIN)
-        if problem is not None:
             await self._say(frames.error(problem, self.identity))
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await self._websocket.close(code)
@@ -237,16 +237,3 @@ class _Connection:
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the far end hears of it
             told = frames.failed(ref, problem_of(error))
         await self._say(told)
-
-    async def _watch(self, caller: Caller) -> None:
-        """Return when the service is about to end. Raises Unauthenticated when the key is revoked meanwhile."""
-        assert self._authorization is not None  # noqa: S101 - it was let in
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._store.draining.wait()
-                return
-            with contextlib.suppress(Unavailable):
-                now = await self.let_in(self._authorization)
-                if now.scopes != caller.scopes or now.queues != caller.queues:
-                    raise Unauthenticated

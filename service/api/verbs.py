@@ -1,5 +1,7 @@
-"""What clients of streams may do, whichever way they said it."""
+"""What clients of streams may do, whichever way they said it, and for how long."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -11,20 +13,42 @@ from service.api.frames import AuthFrame, ClientFrame, CreditFrame, SendFrame
 from service.api.messages import sent_json
 from service.api.quotas import admit, limits_on_stored
 from service.api.receipts import order_of
+from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
 from service.domain.send import send
 from service.domain.settle import Order
-from service.errors import FieldError, InvalidRequest, MalformedRequest, invalid
+from service.errors import FieldError, InvalidRequest, MalformedRequest, Unauthenticated, Unavailable, invalid
 from service.model import NAME_RULE, Action, Caller, Scope, is_name
 from service.settings import Settings
 from service.store.store import Store
 
+# A revoked key ends its streams within five seconds.
+_LOOK_SECONDS = 1.0
+
+# A key and the project that is named with it, as a request's headers have them.
+Presented = tuple[bytes | None, bytes | None]
 Settle = Callable[[Order], Awaitable[datetime | None]]
 
 
 def may_connect(origin: str, host: str, settings: Settings) -> bool:
     """Tell whether a page may open streams: the service's own, and those that the operator names."""
-    return origin in settings.allowed_origins or urlsplit(origin).netloc == host
+    try:
+        return origin in settings.allowed_origins or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
+async def watch(store: Store, keyring: Keyring, presented: Presented, caller: Caller) -> None:
+    """Return when the service is about to end. Raises Unauthenticated when the caller is let in no more."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await store.draining.wait()
+            return
+        with contextlib.suppress(Unavailable):
+            now = keyring.known(*presented) or await keyring.caller(*presented)
+            if (now.scopes, now.queues) != (caller.scopes, caller.queues):
+                raise Unauthenticated
 
 
 async def perform(store: Store, caller: Caller, queue: str, settle: Settle, frame: ClientFrame) -> bytes:

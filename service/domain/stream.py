@@ -96,6 +96,7 @@ class Session:
             self._granted.clear()
             if self._credit == 0:
                 await self._granted.wait()
+                continue
             began = loop.time()
             claimed = None
             # The database will be there again, or others will wait no longer.
@@ -136,6 +137,9 @@ class Session:
         self._credit -= len(held)
         expires_at = self._store.clock.now() + timeout
         for one, row in zip(held, claimed.rows, strict=True):
+            if self._far_end.has_left():
+                # It was given back.
+                return
             await self._hand(claimed, row, expires_at)
             one.written = True
 
@@ -158,7 +162,9 @@ class Session:
     async def keep(self) -> None:
         """Prolong what is held, slice by slice, each message up to its visibility timeout."""
         while not self._far_end.has_left():
-            await asyncio.sleep(_RENEW_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RENEW_SECONDS):
+                    await self._far_end.left()
             await self._renew()
 
     async def _renew(self) -> None:
@@ -207,6 +213,7 @@ class Session:
     async def end(self, *, counted: bool) -> None:
         """Give back what was not settled. `counted`: as a delivery, except what was not written yet."""
         self._far_end.gone.set()
+        self._granted.set()
         for key in self._held:
             self._store.watched.pop(key, None)
         held, self._held = list(self._held.values()), {}

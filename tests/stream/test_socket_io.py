@@ -194,6 +194,7 @@ async def test_what_goes_wrong_is_told_in_the_acknowledgement_and_as_an_event(se
             ("subscribe", {"queue": "q", "credit": 0}, "invalid_request"),
             ("subscribe", {}, "invalid_request"),
             ("subscribe", {"queue": 1}, "invalid_request"),
+            ("subscribe", {"queue": "a\x00b"}, "invalid_request"),
             ("send", {"queue": "q", "message": {}}, "invalid_request"),
             ("send", {"queue": "none", "message": {"body": 1}}, "queue_not_found"),
             ("send", {"message": {"body": 1}}, "invalid_request"),
@@ -248,6 +249,11 @@ async def test_a_subscription_that_is_made_anew_or_ended_leaves_nothing_running(
         await send(service, 1, 2)
         first = await client.next()
         assert await stats(service) == (1, 1)
+        [served] = service.app._socket_io._clients.values()
+        async with asyncio.timeout(5):
+            # Three for the one subscription, and the watch.
+            while len(served.tasks) > 4:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.02)
         assert await client.ask("unsubscribe", queue="q") == {"status": "ok"}
         await settled(service, 2, 0)
         await client.ask("subscribe", queue="q", credit=1)
