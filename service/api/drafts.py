@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from service import model
-from service.api.exact_json import is_json, utf8
+from service.api.exact_json import decode, is_json, utf8
 from service.api.exchange import rfc3339
 from service.errors import FieldError, InvalidRequest, MalformedRequest, invalid
 from service.model import Draft
@@ -73,6 +73,39 @@ class Message(Struct, forbid_unknown_fields=True):
             "stored and the first message's id is answered."
         ),
     ] = None
+
+
+class Batch(Struct, forbid_unknown_fields=True):
+    """Messages that are stored wholly or not at all, in order."""
+
+    messages: Annotated[list[Message], Meta(description="1 to 1000 messages.")]
+
+
+_message_decoder = msgspec.json.Decoder(Message)
+_batch_decoder = msgspec.json.Decoder(Batch)
+
+
+def one_draft(body: bytes) -> Draft:
+    """Return the message of a request. Raises MalformedRequest, InvalidRequest."""
+    message = decode(_message_decoder, body)
+    errors: list[FieldError] = []
+    draft = draft_of(message, "", errors)
+    if errors:
+        raise InvalidRequest(errors)
+    return draft
+
+
+def batch_drafts(body: bytes) -> list[Draft]:
+    """Return the messages of a request that has several. Raises MalformedRequest, InvalidRequest."""
+    messages = decode(_batch_decoder, body).messages
+    if not 1 <= len(messages) <= model.MAX_BATCH:
+        detail = f"A batch has 1 to {model.MAX_BATCH} messages, this one {len(messages)}."
+        raise invalid("/messages", "out_of_range", detail)
+    errors: list[FieldError] = []
+    drafts = [draft_of(message, f"/messages/{position}", errors) for position, message in enumerate(messages)]
+    if errors:
+        raise InvalidRequest(errors)
+    return drafts
 
 
 def duration(
@@ -263,6 +296,14 @@ def idempotency_key(headers: dict[bytes, bytes]) -> str | None:
     if match is None:
         raise MalformedRequest("An Idempotency-Key has 1 to 128 visible ASCII characters, in quotes or without.")
     return (match["quoted"] or match["bare"]).decode("ascii")
+
+
+def keep_key(draft: Draft, headers: dict[bytes, bytes], pointer: str) -> None:
+    """Let an Idempotency-Key stand for the message's own id, which is at `pointer`. Raises a Problem."""
+    if (key := idempotency_key(headers)) is not None:
+        if draft.deduplication_id not in (None, key):
+            raise invalid(pointer, "conflict", "The Idempotency-Key is another one. Give one of the two.")
+        draft.deduplication_id = key
 
 
 def keep_context(drafts: list[Draft], headers: dict[bytes, bytes]) -> None:

@@ -14,12 +14,13 @@ from msgspec import Meta, Struct
 from service import model
 from service.api.drafts import (
     JSON_TYPE,
-    Message,
-    draft_of,
+    batch_drafts,
     duration,
     header_pointer,
     idempotency_key,
     keep_context,
+    keep_key,
+    one_draft,
     out_of_range,
     raw_draft,
 )
@@ -27,19 +28,13 @@ from service.api.exact_json import decode
 from service.api.exchange import Answer, Exchange, json_answer, rfc3339, rfc3339_of
 from service.domain.receive import receive
 from service.domain.send import send
-from service.errors import FieldError, InvalidRequest, invalid
+from service.errors import FieldError, InvalidRequest
 from service.model import Draft
 from service.store.identifiers import sent_at
 from service.store.lines import Claimed
 from service.store.store import Store
 
 _wait_preference = re.compile(rb"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])", re.IGNORECASE).search
-
-
-class Batch(Struct, forbid_unknown_fields=True):
-    """Messages that are stored wholly or not at all, in order."""
-
-    messages: Annotated[list[Message], Meta(description="1 to 1000 messages.")]
 
 
 class Sent(Struct):
@@ -116,42 +111,25 @@ class ReceivedMessages(Struct):
     messages: list[Received]
 
 
-_message_decoder = msgspec.json.Decoder(Message)
-_batch_decoder = msgspec.json.Decoder(Batch)
 _receive_decoder = msgspec.json.Decoder(Receive)
 
 
 async def send_message(store: Store, exchange: Exchange) -> Answer:
     """Store one message and answer once it is durable."""
-    message = decode(_message_decoder, exchange.body)
-    errors: list[FieldError] = []
-    draft = draft_of(message, "", errors)
-    if errors:
-        raise InvalidRequest(errors)
-    return await _send_one(store, exchange, draft, "/deduplication_id")
+    return await _send_one(store, exchange, one_draft(exchange.body), "/deduplication_id")
 
 
 async def _send_one(store: Store, exchange: Exchange, draft: Draft, pointer: str) -> Answer:
     """Send a message; `pointer` is where its deduplication id stands."""
     keep_context([draft], exchange.headers)
-    if (key := idempotency_key(exchange.headers)) is not None:
-        if draft.deduplication_id not in (None, key):
-            raise invalid(pointer, "conflict", "The Idempotency-Key is another one. Give one of the two.")
-        draft.deduplication_id = key
+    keep_key(draft, exchange.headers, pointer)
     [visible_at] = await send(store, exchange.caller.project_id, exchange.name, [draft])
     return json_answer(200 if draft.duplicate else 201, _sent(draft, visible_at))
 
 
 async def send_batch(store: Store, exchange: Exchange) -> Answer:
     """Store up to 1000 messages, all or none, in order."""
-    messages = decode(_batch_decoder, exchange.body).messages
-    if not 1 <= len(messages) <= model.MAX_BATCH:
-        detail = f"A batch has 1 to {model.MAX_BATCH} messages, this one {len(messages)}."
-        raise invalid("/messages", "out_of_range", detail)
-    errors: list[FieldError] = []
-    drafts = [draft_of(message, f"/messages/{position}", errors) for position, message in enumerate(messages)]
-    if errors:
-        raise InvalidRequest(errors)
+    drafts = batch_drafts(exchange.body)
     keep_context(drafts, exchange.headers)
     key = idempotency_key(exchange.headers)
     visible_at = await send(store, exchange.caller.project_id, exchange.name, drafts, batch=True, key=key)

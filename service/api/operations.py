@@ -80,7 +80,7 @@ OPERATIONS = (
         messages.send_batch,
         201,
         "Send a batch of messages",
-        messages.Batch,
+        drafts.Batch,
         messages.SentBatch,
     ),
     Operation(
@@ -164,7 +164,7 @@ OPERATIONS = (
         publish.publish_batch,
         201,
         "Publish a batch of messages",
-        publish.Publications,
+        drafts.Batch,
         publish.PublishedBatch,
     ),
     Operation(

@@ -17,7 +17,7 @@ from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf
-from service.api.webhooks import WebhookName
+from service.api.webhooks import NO_WEBHOOK, WebhookName
 from service.auth.scopes import require_queue
 from service.domain import tasks
 from service.domain.tasks import Action
@@ -207,9 +207,7 @@ async def act_on_messages(
     operation_id="retry_webhook",
     summary="Give messages to a webhook once more",
     status_code=202,
-    responses=problems(
-        {404: "There is no such queue, or it has no such webhook: queue_not_found, webhook_not_found."}, body=True
-    ),
+    responses=problems(NO_WEBHOOK, body=True),
 )
 async def retry_webhook(
     *,

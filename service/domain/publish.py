@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from service.domain.once import unique
-from service.domain.send import TRIES, Pointer, fit, refuse_priorities
+from service.domain.send import TRIES, Pointer, fit, pointers, refuse_priorities
 from service.errors import InvalidRequest, NotFound, PayloadTooLarge, QueueFull, Unavailable
 from service.filters import Subject
 from service.model import Draft, Queue, Topic
@@ -17,11 +17,11 @@ from service.store.store import Store
 
 
 async def publish(
-    store: Store, project_id: int, name: str, drafts: list[Draft], pointer: Pointer, *, key: str | None = None
+    store: Store, project_id: int, name: str, drafts: list[Draft], *, batch: bool = False, key: str | None = None
 ) -> list[Published]:
     """Store a copy of each message in each queue that wants it, all or none; return what became of each.
 
-    `key`: what the whole of them is known by. What was published before is stored nowhere. Raises NotFound,
+    `batch` and `key`: as in a send. What was published before is stored nowhere. Raises NotFound,
     InvalidRequest, PayloadTooLarge, QueueFull, QuotaExceeded, Conflict, Unavailable.
     """
     for draft in drafts:
@@ -30,7 +30,9 @@ async def publish(
         known = None if attempt else store.routes.known(project_id, name)
         route = known or await store.routes.find(project_id, name)
         try:
-            return await store.publish(await _worked_out(store, route, drafts, pointer, key, fresh=attempt > 0))
+            return await store.publish(
+                await _worked_out(store, route, drafts, pointers(batch=batch), key, fresh=attempt > 0)
+            )
         except StaleQueue:
             continue
         except (InvalidRequest, PayloadTooLarge, QueueFull):
@@ -47,10 +49,11 @@ async def _worked_out(
     topic = route.topic
     if topic.config.type == "fifo":
         refuse_priorities(drafts, pointer)
+    origins = [_origin(topic, draft) for draft in drafts]
     copies = []
     for target, positions in _by_target(route, drafts):
         queue = await _queue(store, topic, target, fresh=fresh)
-        copied = [_copy(store, topic, drafts[position]) for position in positions]
+        copied = [_copy(store, drafts[position], origins[position]) for position in positions]
         queue = await fit(store, queue, copied, _at(pointer, positions))
         copies.append(Copies(queue, positions, copied))
     return Publish(unique(topic.ledger, drafts, key), copies)
@@ -69,9 +72,12 @@ def _by_target(route: Route, drafts: Sequence[Draft]) -> list[tuple[Target, list
     return [(route.targets[place], positions) for place, positions in sorted(wanted.items())]
 
 
-def _copy(store: Store, topic: Topic, draft: Draft) -> Draft:
-    published = json.dumps({"topic": topic.name, "id": str(draft.id)}, separators=(",", ":"))
-    return structs.replace(draft, id=store.identifiers.message(), published=published, deduplication_id=None)
+def _origin(topic: Topic, draft: Draft) -> str:
+    return json.dumps({"topic": topic.name, "id": str(draft.id)}, separators=(",", ":"))
+
+
+def _copy(store: Store, draft: Draft, origin: str) -> Draft:
+    return structs.replace(draft, id=store.identifiers.message(), published=origin, deduplication_id=None)
 
 
 async def _queue(store: Store, topic: Topic, target: Target, *, fresh: bool) -> Queue:

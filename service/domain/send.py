@@ -38,7 +38,7 @@ async def send(
         draft.id = store.identifiers.message()
     for _ in range(TRIES):
         try:
-            queue = await fit(store, queue, drafts, _member if batch else _whole)
+            queue = await fit(store, queue, drafts, pointers(batch=batch))
             if (once or queue.config.deduplicate_by_content) and queue.config.deduplication_window:
                 return await send_once(store, queue, drafts, key)
             return await store.send(queue, drafts)
@@ -61,6 +61,11 @@ async def fit(store: Store, queue: Queue, drafts: list[Draft], pointer: Pointer)
     if any([draft.urgency != LEAST_URGENT for draft in drafts]):  # noqa: C419 - a generator takes twice the time
         return await _with_priorities(store, queue, drafts, pointer)
     return queue
+
+
+def pointers(*, batch: bool) -> Pointer:
+    """Return where messages stand in a request that has one, or a batch."""
+    return _member if batch else _whole
 
 
 def _whole(_position: int) -> str:

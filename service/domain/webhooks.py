@@ -53,8 +53,7 @@ async def put_webhook(
         return await _changed(store, connection, old, config, secret), False
 
     found, created = await transaction(store.engine, work)
-    store.webhooks.set()
-    store.pushes.set()
+    store.webhook_changed()
     return found, created
 
 
@@ -69,8 +68,7 @@ async def patch_webhook(
         return await _changed(store, connection, old, change(old.config), secret)
 
     found = await transaction(store.engine, work)
-    store.webhooks.set()
-    store.pushes.set()
+    store.webhook_changed()
     return found
 
 

@@ -66,8 +66,7 @@ class Dispatcher:
     def drain(self) -> None:
         """Take nothing more."""
         self._closing = True
-        self._store.webhooks.set()
-        self._store.pushes.set()
+        self._store.webhook_changed()
 
     async def close(self) -> None:
         """Finish what is in flight, as far as there is time for it."""

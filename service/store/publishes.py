@@ -66,21 +66,21 @@ async def _within(link: Link, items: dict[int, Publish]) -> tuple[dict[int, list
     parcels = [(place, copies) for place, item in items.items() for copies in item.copies]
     await deduplication.lock_lengths(link, [Parcel(copies.queue, copies.drafts) for _, copies in parcels])
     plan = await deduplication.planned(link, messages, taken)
-    return await _store(link, plan, [(place, _new(copies, plan.new[place])) for place, copies in parcels])
+    new = {place: set(positions) for place, positions in plan.new.items()}
+    return await _store(link, plan, [(place, _new(copies, new[place])) for place, copies in parcels])
 
 
 async def _see_current(link: Link, messages: dict[int, Unique]) -> None:
     """Raise Again for those whose topic has changed since it was looked up."""
-    stale: dict[int, Problem] = {}
-    for place, parcel in messages.items():
-        [row] = await link.fetch(_CURRENT, parcel.queue.number, parcel.queue.version)
-        if not row["current"]:
-            stale[place] = StaleQueue()
+    topics = [parcel.queue for parcel in messages.values()]
+    rows = await link.fetch(_CURRENT, [topic.number for topic in topics], [topic.version for topic in topics])
+    current = {row["ord"] for row in rows}
+    stale = {place: StaleQueue() for order, place in enumerate(messages, 1) if order not in current}
     if stale:
         raise Again(stale)
 
 
-def _new(copies: Copies, positions: list[int]) -> Copies:
+def _new(copies: Copies, positions: set[int]) -> Copies:
     """Return the copies of these messages only."""
     kept = [place for place, position in enumerate(copies.positions) if position in positions]
     if len(kept) == len(copies.positions):

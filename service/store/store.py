@@ -220,6 +220,11 @@ class Store:
             ]
         )
 
+    def webhook_changed(self) -> None:
+        """Have push look at the webhooks, and at what there is for them."""
+        self.webhooks.set()
+        self.pushes.set()
+
     def drain(self) -> None:
         """Lease nothing from here on; whoever waits is answered now."""
         self.draining.set()

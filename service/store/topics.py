@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -113,12 +113,6 @@ async def subscriptions(connection: AsyncConnection, of: Topic, after: str, limi
     mine = (subscription.c.topic_id == of.id, subscription.c.name > after)
     rows = await connection.execute(_subscriptions().where(*mine).order_by(subscription.c.name).limit(limit))
     return [_subscription(row) for row in rows]
-
-
-async def has_subscriptions(connection: AsyncConnection, of: Topic) -> bool:
-    """Tell whether a queue is subscribed."""
-    found = await connection.execute(select(exists().where(subscription.c.topic_id == of.id)))
-    return bool(found.scalar_one())
 
 
 async def _changed(connection: AsyncConnection, of: Topic) -> None:

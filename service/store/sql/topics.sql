@@ -15,5 +15,7 @@ from unnest($1::bigint[], $2::text[]) with ordinality as a (project_id, name, or
 join topic on topic.project_id = a.project_id and topic.name = a.name;
 
 -- name: current
--- Whether a topic is still as a publisher has seen it. What changes it after this comes after the publish.
-select exists (select from topic where number = $1::bigint and version = $2::bigint) as current;
+-- Which topics are still as their publishers have seen them. What changes them after this comes after the publish.
+select a.ord
+from unnest($1::bigint[], $2::bigint[]) with ordinality as a (number, version, ord)
+join topic on topic.number = a.number and topic.version = a.version;
