@@ -38,8 +38,11 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if not _has_id(message):
+                if not _has(message, b"request-id"):
                     message["headers"] = [*message["headers"], (b"request-id", identity.encode("ascii"))]
+                # An ETag stands for a configuration alone: who kept the answer by it would see counts of long ago.
+                if scope["path"].startswith("/v1/") and not _has(message, b"cache-control"):
+                    message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
                 if rate_headers:
                     message["headers"] = [*message["headers"], *rate_headers]
             await send(message)
@@ -69,8 +72,8 @@ def _refuse_slash(scope: Scope) -> None:
         raise invalid("/path", "invalid_name", "No name or receipt has a slash, not even an encoded one.")
 
 
-def _has_id(message: Message) -> bool:
-    return any(name == b"request-id" for name, _ in message["headers"])
+def _has(message: Message, header: bytes) -> bool:
+    return any(name == header for name, _ in message["headers"])
 
 
 def _template(scope: Scope) -> str:

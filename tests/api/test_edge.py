@@ -42,6 +42,12 @@ def request(method: str, path: str, *headers: str, key: str = ROOT_KEY) -> bytes
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+async def test_no_cache_keeps_what_the_api_answers_since_an_etag_says_nothing_of_the_counts(service: Service) -> None:
+    await service.root.put("/v1/queues/q")
+    for path in ("/v1/queues/q", "/v1/queues", "/v1/whoami", "/v1/queues/none"):
+        assert (await service.root.get(path)).headers["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize("given", ["a", "!~", "x" * 128, "7b0c-\"'{}"])
 async def test_a_clients_own_request_id_is_kept(service: Service, given: str) -> None:
     for path in ("/healthz", "/v1/queues/none", "/nothing"):
