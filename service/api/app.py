@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from service import __version__
 from service.api import (
+    activity,
     attempts,
     browse,
     docs,
@@ -72,8 +73,8 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolv
     app.state.resolver = resolver
     app.state.draining = False
     app.add_middleware(Edge)
-    nouns = (queues, browse, stored_messages, tasks, webhooks, attempts, topics, subscriptions, projects, keys, limits)
-    for noun in (*nouns, stream, events, health, docs):
+    nouns = (queues, activity, browse, stored_messages, tasks, webhooks, attempts, topics, subscriptions, projects)
+    for noun in (*nouns, keys, limits, stream, events, health, docs):
         app.include_router(noun.router)
     return app
 

@@ -20,6 +20,7 @@ TAGS = [
     {"name": "messages", "description": "Sending to a queue and receiving from it."},
     {"name": "receipts", "description": "Settling what was received."},
     {"name": "browse", "description": "Looking at messages without taking them."},
+    {"name": "activity", "description": "What was done in the last hour, and what needs somebody's attention."},
     {"name": "webhooks", "description": "Having a queue's messages posted to a URL."},
     {"name": "topics", "description": "Copies of a message in every queue that wants one."},
     {"name": "streams", "description": "Messages as soon as there are any, on one connection."},

@@ -16,6 +16,7 @@ _CODES = {
     "string_unicode": "invalid_text",
     "wrong_type": "wrong_type",
     "wrong_form": "wrong_form",
+    "multiple_of": "out_of_range",
 }
 _RANGES = ("greater_than", "less_than", "too_long", "too_short", "out_of_range")
 _SHOWN = 20

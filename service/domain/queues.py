@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import Conflict, QuotaExceeded, Unavailable, invalid
 from service.model import Queue, QueueConfig, QueueStats
-from service.store import projects, queues, stats
+from service.store import counting, projects, queues, stats
 from service.store.queues import QueueFilter
 from service.store.store import Store
 from service.store.tallies import Tallies
@@ -105,6 +105,7 @@ async def purge_queue(store: Store, project_id: int, name: str) -> int:
         return await queues.renumber(connection, await _locked(connection, project_id, name, _anything))
 
     _tell(store, await transaction(store.engine, work))
+    counting.purged(old.id, purged)
     return purged
 
 

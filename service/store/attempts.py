@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, not_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.model import Attempt, Webhook
+from service.store import counting
 from service.store.connections import Link
 from service.store.statements import STATEMENTS
 from service.store.tables import attempt
@@ -37,6 +38,8 @@ async def store(link: Link, made: Sequence[tuple[Webhook, Attempt]]) -> None:
     """Keep attempts."""
     columns = zip(*[_values(webhook, kept) for webhook, kept in made], strict=True)
     await link.fetch(_STORE, *map(list, columns))
+    for webhook, kept in made:
+        counting.attempted(webhook.queue_id, succeeded=kept.succeeded)
 
 
 def _values(webhook: Webhook, kept: Attempt) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ import structlog
 
 from service.errors import Problem, Unavailable
 from service.model import MAX_ANSWER_BYTES, Queue
-from service.store import fifo
+from service.store import counting, fifo
 from service.store.clock import EPOCH, DatabaseClock
 from service.store.connections import Link, settle_down
 from service.store.identifiers import Identifiers
@@ -279,6 +279,8 @@ class Claims:
         for row in islice(rows, len(looks), None):
             taken[row["ord"]].append(row)
         _count(rows[len(looks) :])
+        for place, found in taken.items():
+            counting.received(looks[place - 1].queue.id, len(found))
         parked = []
         for info in islice(rows, len(looks)):
             look = looks[info["ord"] - 1]
@@ -303,7 +305,10 @@ class Claims:
             rest: list[asyncpg.Record] = []
             for ask, receiver in zip(look.asks, found.receivers, strict=False):
                 _count(receiver.rows)
-                if receiver.rows and not self._serve_one(look, ask, Claimed(look.queue, lease, receiver.rows)):
+                if not receiver.rows:
+                    continue
+                counting.received(look.queue.id, len(receiver.rows))
+                if not self._serve_one(look, ask, Claimed(look.queue, lease, receiver.rows)):
                     rest += receiver.rows
             exhausted = found.groups < found.limit and not found.left
             if await self._finish(look, info, Claimed(look.queue, lease, rest), exhausted=exhausted):

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.errors import Unavailable
+from service.store.counting import once_committed
 from service.telemetry import DATABASE_ERRORS
 
 _log = structlog.get_logger()
@@ -176,8 +177,9 @@ class Link:
             await self.open()
             assert self._connection is not None  # noqa: S101 - open() returns with a connection or raises
             self._in_transaction = True
-            async with self._connection.transaction():
-                return await work()
+            with once_committed():
+                async with self._connection.transaction():
+                    return await work()
         except LOST as error:
             raise self._broken(error) from error
         finally:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import MessageLeased, NotFound
 from service.model import Queue
-from service.store import fifo
+from service.store import counting, fifo
 from service.store.ready import Ready
 from service.store.tables import message
 from service.store.transactions import driver
@@ -18,6 +18,7 @@ async def remove(connection: AsyncConnection, queue: Queue, message_id: UUID, re
     link = await driver(connection)
     groups = await fifo.lock(link, [queue.id], [message_id]) if queue.is_fifo else []
     await _remove(connection, queue.number, message_id)
+    counting.deleted(queue.id, 1)
     removed = [group for group in groups if group is not None]
     await fifo.refresh(link, removed, removed, ready)
 

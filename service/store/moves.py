@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from service.store import fifo
+from service.store import counting, fifo
 from service.store.clock import EPOCH
 from service.store.connections import Fetches
 from service.store.ready import Ready
@@ -43,14 +43,22 @@ async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> 
         [departure.error for departure in departures],
     )
     for row in rows:
-        if row["reason"] == "expired":
-            MESSAGES_EXPIRED.inc(row["messages"])
-        elif row["reason"] is not None and row["to_id"] is None:
-            MESSAGES_DROPPED.labels(row["reason"]).inc(row["messages"])
+        _count(row["reason"], row["from_id"], row["to_id"], row["messages"])
         if row["to_id"] is not None:
             ready.add(row["to_id"], EPOCH)
-            if row["reason"] is not None:
-                MESSAGES_DEAD_LETTERED.labels(row["reason"]).inc(row["messages"])
+
+
+def _count(reason: str | None, from_id: int, to_id: int | None, messages: int) -> None:
+    if reason is None and to_id is None:
+        counting.deleted(from_id, messages)
+        return
+    counting.left(from_id, messages, to_id, dead=reason is not None)
+    if reason == "expired":
+        MESSAGES_EXPIRED.inc(messages)
+    elif reason is not None and to_id is None:
+        MESSAGES_DROPPED.labels(reason).inc(messages)
+    if reason is not None and to_id is not None:
+        MESSAGES_DEAD_LETTERED.labels(reason).inc(messages)
 
 
 async def move_free(link: Fetches, departures: Sequence[Departure], ready: Ready) -> list[Departure]:

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from service.store import fifo
+from service.store import counting, fifo
 from service.store.clock import EPOCH
 from service.store.connections import Link
 from service.store.statements import STATEMENTS
@@ -80,6 +80,8 @@ async def take(
         taken = await _claim(link, lease, standard) if standard else []
         taken += await _claim_groups(link, lease, ordered) if ordered else []
         await _spend(link, taken)
+        for part in taken:
+            counting.received(part.lane["queue_id"], len(part.rows))
         return taken, any(lane["tokens"] is not None for lane in lanes)
 
     return await link.atomically(work)

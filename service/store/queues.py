@@ -50,6 +50,12 @@ async def existing(connection: AsyncConnection, project_id: int, name: str, *, l
     return found
 
 
+async def named(connection: AsyncConnection, project_id: int, names: Iterable[str]) -> dict[str, Queue]:
+    """Return the queues of these names, as far as they exist."""
+    mine = and_(queue.c.project_id == project_id, queue.c.name.in_(list(names)))
+    return {row.name: _queue(row) for row in await connection.execute(select(queue).where(mine))}
+
+
 async def shared(connection: AsyncConnection, which: ColumnElement[bool]) -> Queue | None:
     """Return the queue that this is true of; nobody purges or deletes it before this transaction ends."""
     row = (await connection.execute(select(queue).where(which).with_for_update(read=True))).first()

@@ -1,5 +1,6 @@
 """Storing messages: drafts of many callers in one statement."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from msgspec import Struct
 
 from service.errors import Problem
 from service.model import NO_GROUP, NOTHING, Draft, Queue
+from service.store import counting
 from service.store.connections import Link
 from service.store.statements import STATEMENTS
 from service.telemetry import MESSAGES_SENT
@@ -66,9 +68,19 @@ async def _store(link: Link, parcels: Sequence[Parcel], *, fifo: bool = False) -
         else StaleQueue()
         for parcel in parcels
     ]
-    # Once for all of them: a count takes a lock.
-    MESSAGES_SENT.inc(sum(len(outcome) for outcome in outcomes if isinstance(outcome, list)))
+    _count(parcels, outcomes)
     return outcomes
+
+
+def _count(parcels: Sequence[Parcel], outcomes: list[VisibleAt | Problem]) -> None:
+    """Count what was stored: once for all parcels, and once for each queue."""
+    stored: defaultdict[int, int] = defaultdict(int)
+    for parcel, outcome in zip(parcels, outcomes, strict=True):
+        if isinstance(outcome, list):
+            stored[parcel.queue.id] += len(outcome)
+    MESSAGES_SENT.inc(sum(stored.values()))
+    for queue_id, messages in stored.items():
+        counting.sent(queue_id, messages)
 
 
 def newest_versions(parcels: Iterable[Parcel]) -> dict[int, int]:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import LeaseLost, Problem
 from service.model import NOTHING, Action
-from service.store import fifo
+from service.store import counting, fifo
 from service.store.connections import Link
 from service.store.moves import Departure, move
 from service.store.ready import Ready
@@ -187,7 +187,10 @@ async def _attempt(link: Link, settles: list[Settle]) -> Outcomes:
     done: Outcomes = {}
     if deleted:
         rows = await link.fetch(_DELETE, *_leases(deleted), [int(item.action) for item in deleted])
-        done |= {deleted[row["ord"] - 1]: None for row in rows}
+        gone: list[Settle] = [deleted[row["ord"] - 1] for row in rows]
+        for queue_id, messages in Counter([item.queue_id for item in gone]).items():
+            counting.deleted(queue_id, messages)
+        done |= dict.fromkeys(gone)
     if extended:
         rows = await link.fetch(_EXTEND, *_leases(extended), [item.until for item in extended])
         done |= _visible(extended, rows)

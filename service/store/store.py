@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from service import telemetry
-from service.errors import Problem
+from service.errors import Problem, Unavailable
 from service.model import Action, Draft, Queue
 from service.settings import Deployment
-from service.store import publishes, sends, settles, transacts
+from service.store import activity, publishes, sends, settles, transacts
 from service.store.claims import Claims
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, create_engine
@@ -43,6 +43,8 @@ _LINKS = (
     *("push", "publish", "topics"),
     *_TRANSACTS,
 )
+
+_LAST_SECONDS = 1.0
 
 
 class Store:
@@ -140,8 +142,15 @@ class Store:
         await self.rates.close()
         for link in self._links.values():
             await link.close()
+        await self._write_activity()
         await finished()
         await self.engine.dispose()
+
+    async def _write_activity(self) -> None:
+        """Write down what was done since the last time, if that does not keep the process from ending."""
+        with contextlib.suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                await activity.write(self.engine)
 
     async def send(self, queue: Queue, drafts: list[Draft]) -> list[datetime]:
         """Store messages durably; return when each becomes visible.

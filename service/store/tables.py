@@ -239,3 +239,19 @@ attempt = Table(
     Column("succeeded", Boolean, nullable=False),
     Column("excerpt", LargeBinary, nullable=False),
 )
+
+
+def _activity(of: str) -> Table:
+    """Return the table of what was done with the messages of queues or projects."""
+    counts = ("sent", "received", "deleted", "dead_lettered", "growth", "attempts", "succeeded")
+    return Table(
+        f"{of}_activity",
+        metadata,
+        Column(f"{of}_id", BigInteger, primary_key=True),
+        Column("at", _TIME, primary_key=True),
+        *(Column(name, BigInteger if name == "growth" else Integer, nullable=False) for name in counts),
+    )
+
+
+queue_activity = _activity("queue")
+project_activity = _activity("project")

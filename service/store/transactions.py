@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import Unavailable
 from service.store.connections import AGAIN, LOST, NOT_BY_INDEX, Fetches
+from service.store.counting import once_committed
 from service.telemetry import DATABASE_ERRORS
 
 _log = structlog.get_logger()
@@ -75,8 +76,9 @@ async def _attempts(engine: AsyncEngine, work: Work[T]) -> T:
 
 async def _attempt(engine: AsyncEngine, work: Work[T]) -> T:
     try:
-        async with engine.begin() as connection:
-            return await work(connection)
+        with once_committed():
+            async with engine.begin() as connection:
+                return await work(connection)
     except (*LOST, PoolTimeout) as error:
         raise _lost(error) from error
     except DBAPIError as error:

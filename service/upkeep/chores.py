@@ -6,6 +6,7 @@ from functools import partial
 from service.auth.keyring import Keyring
 from service.store.store import Store
 from service.store.tallies import Tallies
+from service.upkeep.activity import Activity
 from service.upkeep.attempts import round_of_attempts
 from service.upkeep.dead_letters import round_of_dead_letters
 from service.upkeep.deduplication import round_of_deduplication
@@ -30,6 +31,7 @@ def chores(store: Store, keyring: Keyring, tallies: Tallies) -> Mapping[str, Cho
         "deduplication": partial(round_of_deduplication, store),
         "keys": partial(round_of_keys, store, keyring),
         "tasks": Tasks(store).round,
+        "activity": Activity(store).round,
         "parked": partial(round_of_parked, store),
         "tallies": partial(round_of_tallies, tallies),
     }

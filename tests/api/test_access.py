@@ -20,6 +20,8 @@ ALLOWED = {
     "delete_queue": {"manage", "admin"},
     "purge_queue": {"manage", "admin"},
     "list_queues": ANY,
+    "get_queue_activity": ANY,
+    "get_activity": ANY,
     "delete_message": {"manage", "admin"},
     "list_messages": {"browse", "admin"},
     "get_message": {"browse", "admin"},

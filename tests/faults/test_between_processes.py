@@ -214,3 +214,21 @@ async def test_max_length_is_exact_between_processes(pair: tuple[Wire, Wire]) ->
         return statuses.count(201)
 
     assert sum(await asyncio.gather(fill(here), fill(there))) == 30
+
+
+async def test_what_both_have_counted_is_shown_by_either(pair: tuple[Wire, Wire]) -> None:
+    here, there = pair
+    await done(here, "PUT")
+    for client, messages in ((here, 2), (there, 3)):
+        for number in range(messages):
+            await done(client, "POST", "/messages", {"body": number})
+    [first] = await received(here)
+    assert await settle(there, first["receipt"]) == 204
+    async with asyncio.timeout(30):
+        while True:
+            found = await done(here, "GET", "/activity")
+            if [sum(found[name]) for name in ("sent", "received", "deleted")] == [5, 1, 1]:
+                break
+            # Each process writes down what it has counted every few seconds.
+            await asyncio.sleep(0.2)
+    assert found["total"][-1] == 4

@@ -7,7 +7,7 @@ with moment as materialized (
     select pg_current_xact_id() as xid, clock_timestamp() as now
 ), target as materialized (
     select
-        r.ord, r.reason, r.error, held.ctid as place, q.name as source_queue,
+        r.ord, r.reason, r.error, held.ctid as place, q.id as from_id, q.name as source_queue,
         t.id as to_id, t.number as to_number, t.type = 'fifo' as to_fifo
     from unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[], $5::text[]) with ordinality
         as r (number, id, reason, to_number, error, ord)
@@ -85,7 +85,7 @@ with moment as materialized (
     from unheard
     where queue.number = unheard.to_number and not queue.urgencies @> unheard.urgencies
 )
-select reason, to_id, count(*) as messages from gone group by reason, to_id;
+select reason, from_id, to_id, count(*) as messages from gone group by reason, from_id, to_id;
 
 -- name: exhausted
 -- Messages whose last delivery has ended unsettled, over all queues; the recursion hops along the partial index.
