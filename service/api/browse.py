@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from service import model
 from service.api.callers import Browser
@@ -36,6 +36,13 @@ _HEADER = "header."
 _NO_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
 _is_header_value = re.compile(_NO_CONTROL.removesuffix("$") + r"\Z").match
 _NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
+
+
+def _or_null(component: str) -> WithJsonSchema:
+    """Describe a part that is kept as JSON by the component that describes it elsewhere."""
+    return WithJsonSchema({"anyOf": [{"$ref": f"#/components/schemas/{component}"}, {"type": "null"}]})
+
+
 _HEADER_PARAMETER = {
     "name": "header.NAME",
     "in": "query",
@@ -88,10 +95,8 @@ class BrowsedMessage(Document):
     last_error: str | None
     traceparent: str | None
     tracestate: str | None
-    dead_letter: Annotated[dict[str, Any] | None, Field(description="In a dead-letter queue: where it came from.")]
-    published: Annotated[
-        dict[str, str] | None, Field(description="Of a copy: the topic, and the id its publisher was told.")
-    ]
+    dead_letter: Annotated[dict[str, Any] | None, _or_null("DeadLettered")]
+    published: Annotated[dict[str, str] | None, _or_null("PublishedBy")]
 
 
 class BrowsedPage(Page[BrowsedMessage]):

@@ -69,9 +69,10 @@ class SendFrame(_Frame, tag="send", kw_only=True):
 
 
 class AuthFrame(_Frame, tag="auth"):
-    """The first frame, where the key could not be given before."""
+    """The first frame, where the key could not be given before; `project` stands for the header Restante-Project."""
 
     key: str
+    project: str | None = None
 
 
 ClientFrame = CreditFrame | AckFrame | ExtendFrame | ReleaseFrame | RejectFrame | SendFrame | AuthFrame

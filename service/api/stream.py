@@ -128,6 +128,8 @@ class _Connection:
             raise Unauthenticated from None
         if not isinstance(frame, AuthFrame):
             raise Unauthenticated
+        if frame.project is not None:
+            self._presented = None, frame.project.encode("utf-8", "replace")
         return f"Bearer {frame.key}".encode("latin-1", "replace")
 
     async def _admit(self, caller: Caller) -> None:

@@ -106,7 +106,7 @@ def _message_id(given: object) -> UUID:
     return found
 
 
-class RetryFields(Fields):
+class RetriedMessages(Fields):
     """Which messages to give to a webhook once more: one of the two."""
 
     message_ids: Annotated[
@@ -119,7 +119,7 @@ class RetryFields(Fields):
     ] = None
 
     @model_validator(mode="after")
-    def _check_one(self) -> "RetryFields":
+    def _check_one(self) -> "RetriedMessages":
         if (self.message_ids is None) == (self.failed_since is None):
             raise PydanticCustomError("wrong_form", "must have either `message_ids` or `failed_since`")
         return self
@@ -216,7 +216,7 @@ async def retry_webhook(
     caller: ManagerOfQueue,
     store: StoreOf,
     response: Response,
-    fields: RetryFields,
+    fields: RetriedMessages,
 ) -> Task:
     """Begin to put back what came to the queue's dead-letter queue from it, and what is blocked after its last attempt.
 

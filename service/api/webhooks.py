@@ -39,6 +39,7 @@ from service.errors import invalid
 from service.model import NAME_PATTERN, Caller, OnExhausted, Retry, WebhookConfig, WebhookMode
 from service.store.attempts import Health
 from service.store.store import Store
+from service.store.webhooks import WebhookFilter, WebhookState
 
 router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
 
@@ -129,6 +130,22 @@ class NewWebhook(Webhook):
 
 class WebhookPage(Page[Webhook]):
     """Some of a queue's webhooks."""
+
+
+class QueueWebhook(Webhook):
+    """A webhook, with the queue whose messages it is sent."""
+
+    queue: str
+
+
+class QueueWebhookPage(Page[QueueWebhook]):
+    """Some of a project's webhooks."""
+
+
+class WebhookQuery(ListQuery):
+    """Which webhooks to list."""
+
+    state: Annotated[WebhookState | None, Field(description="Webhooks in this state.")] = None
 
 
 class Rotation(Fields):
@@ -347,6 +364,36 @@ async def list_webhooks(
     healths, now = await webhooks.health_of(store, found), store.clock.now()
     documents = [Webhook(**_document(webhook, health, now)) for webhook, health in zip(found, healths, strict=True)]
     return page(WebhookPage, documents, cursors.seal(last, *listing) if last is not None else None, request, response)
+
+
+@router.get(
+    "/v1/webhooks",
+    operation_id="list_project_webhooks",
+    summary="List the webhooks of all queues",
+    responses=problems(),
+)
+async def list_project_webhooks(
+    *,
+    query: Annotated[WebhookQuery, Query()],
+    caller: Manager,
+    store: StoreOf,
+    cursors: CursorsOf,
+    request: Request,
+    response: Response,
+) -> QueueWebhookPage:
+    """List the project's webhooks in the byte order of their queues' names and their own."""
+    wanted = WebhookFilter(query.state, caller.queues)
+    listing = ("project webhooks", caller.project_id, wanted)
+    # No name has a blank.
+    queue, name = cursors.open(query.cursor, *listing).split(" ") if query.cursor is not None else ("", "")
+    found, last = await webhooks.list_project_webhooks(store, caller.project_id, wanted, (queue, name), query.limit)
+    healths, now = await webhooks.health_of(store, [webhook for _, webhook in found]), store.clock.now()
+    documents = [
+        QueueWebhook(queue=queue, **_document(webhook, health, now))
+        for (queue, webhook), health in zip(found, healths, strict=True)
+    ]
+    cursor = cursors.seal(" ".join(last), *listing) if last is not None else None
+    return page(QueueWebhookPage, documents, cursor, request, response)
 
 
 @router.post(

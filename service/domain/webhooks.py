@@ -13,6 +13,7 @@ from service.store import attempts, queues, webhooks
 from service.store.attempts import Health
 from service.store.store import Store
 from service.store.transactions import transaction
+from service.store.webhooks import Place, WebhookFilter
 
 _SECRET_BYTES = 32
 
@@ -114,6 +115,20 @@ async def list_webhooks(
 
     found = await transaction(store.engine, work)
     return found[:limit], found[limit - 1].name if len(found) > limit else None
+
+
+async def list_project_webhooks(
+    store: Store, project_id: int, wanted: WebhookFilter, after: Place, limit: int
+) -> tuple[list[tuple[str, Webhook]], Place | None]:
+    """Return a page of the webhooks of all queues, each with its queue's name, and after what the next one begins."""
+    found = await transaction(
+        store.engine,
+        lambda connection: webhooks.of_project(
+            connection, store.sealing, project_id, wanted, after=after, limit=limit + 1
+        ),
+    )
+    last = found[limit - 1] if len(found) > limit else None
+    return found[:limit], last and (last[0], last[1].name)
 
 
 async def delete_webhook(store: Store, key: WebhookKey, condition: Condition | None) -> None:

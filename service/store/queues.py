@@ -176,11 +176,16 @@ def _begins_with(prefix: str) -> list[ColumnElement[bool]]:
 
 
 def _fits(columns: Any, wanted: QueueFilter) -> list[ColumnElement[bool]]:
-    conditions = [columns.labels.contains({key: value}) for key, value in wanted.labels]
-    if "*" not in wanted.names:
-        expressions = ("".join(".*" if part == "*" else re.escape(part) for part in name) for name in wanted.names)
-        conditions.append(columns.name.regexp_match(f"^({'|'.join(expressions)})$"))
-    return conditions
+    labels = [columns.labels.contains({key: value}) for key, value in wanted.labels]
+    return labels + allowed(columns.name, wanted.names)
+
+
+def allowed(column: ColumnElement[str], patterns: Sequence[str]) -> list[ColumnElement[bool]]:
+    """Return the condition that a name is one of those that a key's patterns allow."""
+    if "*" in patterns:
+        return []
+    expressions = ("".join(".*" if part == "*" else re.escape(part) for part in pattern) for pattern in patterns)
+    return [column.regexp_match(f"^({'|'.join(expressions)})$")]
 
 
 def _columns(config: QueueConfig) -> dict[str, Any]:

@@ -1,22 +1,38 @@
 """Webhooks in the database: configuration, secrets, and whether they are paused."""
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, not_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
 from service.model import OnExhausted, Retry, Secret, WaitingFor, Webhook, WebhookConfig, WebhookMode
 from service.store.identifiers import random_number
+from service.store.queues import allowed
 from service.store.sealing import Sealing
 from service.store.statements import STATEMENTS
-from service.store.tables import webhook
+from service.store.tables import queue, webhook
 from service.store.transactions import driver
 
 _WAITING = STATEMENTS["push.waiting"]
 _NOW = func.clock_timestamp()
+
+
+WebhookState = Literal["active", "paused", "circuit_open", "disabled"]
+
+# A queue's name and a webhook's.
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookFilter:
+    """Which webhooks of a project to list. `queues`: patterns of which one must match the queue's name."""
+
+    state: WebhookState | None = None
+    queues: tuple[str, ...] = ("*",)
 
 
 class _Sealed(msgspec.Struct):
@@ -89,6 +105,38 @@ async def listed(connection: AsyncConnection, sealing: Sealing, queue_id: int, a
     mine = (webhook.c.queue_id == queue_id, webhook.c.name > after)
     rows = await connection.execute(select(webhook).where(*mine).order_by(webhook.c.name).limit(limit))
     return [loaded(sealing, row) for row in rows.mappings()]
+
+
+async def of_project(
+    connection: AsyncConnection, sealing: Sealing, project_id: int, wanted: WebhookFilter, *, after: Place, limit: int
+) -> list[tuple[str, Webhook]]:
+    """Return webhooks of all queues, each with its queue's name, by both names."""
+    statement = (
+        select(webhook, queue.c.name.label("queue_name"))
+        .join(queue, queue.c.id == webhook.c.queue_id)
+        .where(
+            queue.c.project_id == project_id,
+            tuple_(queue.c.name, webhook.c.name) > tuple_(*after),
+            *allowed(queue.c.name, wanted.queues),
+            *_in_state(wanted.state),
+        )
+        .order_by(queue.c.name, webhook.c.name)
+        .limit(limit)
+    )
+    rows = await connection.execute(statement)
+    return [(row["queue_name"], loaded(sealing, row)) for row in rows.mappings()]
+
+
+def _in_state(state: WebhookState | None) -> list[ColumnElement[bool]]:
+    paused = and_(webhook.c.paused_until.is_not(None), webhook.c.paused_until > _NOW)
+    opened = webhook.c.pause_reason == "circuit_open"
+    return {
+        None: [],
+        "disabled": [not_(webhook.c.enabled)],
+        "active": [webhook.c.enabled, not_(paused)],
+        "circuit_open": [webhook.c.enabled, paused, opened],
+        "paused": [webhook.c.enabled, paused, not_(opened)],
+    }[state]
 
 
 async def waiting(connection: AsyncConnection, queue_id: int) -> WaitingFor | None:

@@ -33,6 +33,7 @@ ALLOWED = {
     "get_webhook": {"manage", "admin"},
     "delete_webhook": {"manage", "admin"},
     "list_webhooks": {"manage", "admin"},
+    "list_project_webhooks": {"manage", "admin"},
     "rotate_webhook_secret": {"manage", "admin"},
     "test_webhook": {"manage", "admin"},
     "retry_webhook": {"manage", "admin"},

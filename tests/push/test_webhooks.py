@@ -172,3 +172,46 @@ async def test_under_another_secret_key_a_webhook_says_why_it_cannot_be_read_and
         assert problem(answer)[:2] == (409, "conflict")
         assert "RESTANTE_SECRET_KEY" in answer.json()["detail"]
     assert (await service.root.delete(W)).status_code == 204
+
+
+async def test_webhooks_of_all_queues_are_listed_by_queue_and_name_and_by_state(service: Service) -> None:
+    for queue in ("b", "a", "other"):
+        await service.root.put(f"/v1/queues/{queue}")
+        for name in ("w1", "w2"):
+            await service.root.put(f"/v1/queues/{queue}/webhooks/{name}", json={"url": URL})
+    await service.root.patch("/v1/queues/b/webhooks/w1", json={"enabled": False})
+    await pause(service, "a", "w2", "circuit_open")
+    await pause(service, "other", "w1", "retry_after")
+    await service.root.put("/v1/projects/acme")
+    await service.root.put("/v1/queues/theirs", headers={"Restante-Project": "acme"})
+    await service.root.put("/v1/queues/theirs/webhooks/w", json={"url": URL}, headers={"Restante-Project": "acme"})
+
+    async def listed(**query: Any) -> list[str]:
+        page = (await service.root.get("/v1/webhooks", params=query)).json()
+        names = [f"{item['queue']}/{item['name']}" for item in page["items"]]
+        more = await listed(**query | {"cursor": page["next_cursor"]}) if page["next_cursor"] else []
+        return names + more
+
+    everything = ["a/w1", "a/w2", "b/w1", "b/w2", "other/w1", "other/w2"]
+    assert await listed() == await listed(limit=1) == await listed(limit=4) == everything
+    assert await listed(state="disabled") == ["b/w1"]
+    assert await listed(state="circuit_open") == ["a/w2"]
+    assert await listed(state="paused") == ["other/w1"]
+    assert await listed(state="active", limit=2) == ["a/w1", "b/w2", "other/w2"]
+    for state in ("disabled", "circuit_open", "paused", "active"):
+        page = (await service.root.get("/v1/webhooks", params={"state": state})).json()
+        assert {item["state"] for item in page["items"]} == {state}
+    async with service.client(await service.key("manage", queues=["b*"])) as bound:
+        assert [item["queue"] for item in (await bound.get("/v1/webhooks")).json()["items"]] == ["b", "b"]
+    assert (await service.root.get("/v1/webhooks", params={"state": "well"})).status_code == 422
+    assert (await service.root.get("/v1/webhooks", params={"cursor": "x"})).status_code == 400
+
+
+async def pause(service: Service, queue: str, name: str, reason: str) -> None:
+    await service.sql.execute(
+        "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = $3 "
+        "from queue where queue.id = webhook.queue_id and queue.name = $1 and webhook.name = $2",
+        queue,
+        name,
+        reason,
+    )

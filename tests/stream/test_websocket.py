@@ -232,6 +232,11 @@ async def test_a_browser_gives_its_key_as_a_subprotocol_or_in_the_first_frame(se
     async with streaming(service, key=None) as connection:
         await say(connection, type="auth", key=key)
         await hear(connection, "ready")
+    await service.root.put("/v1/projects/acme")
+    await service.root.put("/v1/queues/theirs", headers={"Restante-Project": "acme"})
+    async with streaming(service, "theirs", key=None) as connection:
+        await say(connection, type="auth", key=ROOT_KEY, project="acme")
+        await hear(connection, "ready")
     frames: list[Any] = [{"type": "auth", "key": "wrong"}, {"type": "credit", "n": 1}, {"type": "auth"}, []]
     for frame in frames:
         async with streaming(service, key=None) as connection:
