@@ -14,11 +14,13 @@ from service.api import (
     activity,
     attempts,
     browse,
+    dead_letters,
     docs,
     events,
     health,
     keys,
     limits,
+    overview,
     projects,
     queues,
     stored_messages,
@@ -73,8 +75,9 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolv
     app.state.resolver = resolver
     app.state.draining = False
     app.add_middleware(Edge)
-    nouns = (queues, activity, browse, stored_messages, tasks, webhooks, attempts, topics, subscriptions, projects)
-    for noun in (*nouns, keys, limits, stream, events, health, docs):
+    of_queues = (queues, activity, overview, browse, dead_letters, stored_messages, tasks, webhooks, attempts)
+    nouns = (*of_queues, topics, subscriptions, projects, keys, limits, stream, events, health, docs)
+    for noun in nouns:
         app.include_router(noun.router)
     return app
 
@@ -99,8 +102,6 @@ def _problem(request: Request, error: Exception) -> Problem:
         return invalid_request(error.errors())
     if not isinstance(error, HTTPException):
         return problem_of(error)
-    if error.status_code == 404 and request.scope["path"].startswith("/dashboard"):
-        return UnknownPath("This version has no dashboard yet. The API is described, and can be looked at, at /docs.")
     if error.status_code == 404:
         return UnknownPath("There is nothing at this path. GET /openapi.json describes what there is.")
     if error.status_code == 405:

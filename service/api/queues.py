@@ -182,14 +182,29 @@ class QueueQuery(ListQuery):
         Field(max_length=MAX_LABELS, default_factory=list, description="`key:value`; repeatable, all must hold."),
     ]
 
+    search: Annotated[
+        str,
+        Field(
+            max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$", description="Names that contain this, whatever the case."
+        ),
+    ] = ""
+    order: Annotated[
+        Literal["name", "age"],
+        Field(description="`age`: the queue with the longest-waiting ready message first; of 10,000 queues at most."),
+    ] = "name"
+
     def filter(self, names: tuple[str, ...]) -> QueueFilter:
         """Return the filter, bound to the names that the caller may know of."""
         labels = sorted({(key, value) for key, _, value in (label.partition(":") for label in self.label)})
-        return QueueFilter(self.prefix, tuple(labels), names)
+        return QueueFilter(self.prefix, tuple(labels), names, self.search)
+
+
+def stats_of(stats: model.QueueStats) -> QueueStats:
+    """Return stats as they are shown."""
+    return QueueStats.model_construct(**{name: getattr(stats, name) for name in QueueStats.model_fields})
 
 
 def _document(queue: model.Queue, stats: model.QueueStats) -> Queue:
-    counted = {name: getattr(stats, name) for name in QueueStats.model_fields}
     config = {field.name: getattr(queue.config, field.name) for field in fields(QueueConfig)}
     if (letter := queue.config.dead_letter) is not None:
         config["dead_letter"] = DeadLetter.model_construct(**asdict(letter))
@@ -198,7 +213,7 @@ def _document(queue: model.Queue, stats: model.QueueStats) -> Queue:
         **config,
         created_at=queue.created_at,
         updated_at=queue.updated_at,
-        stats=QueueStats.model_construct(**counted),
+        stats=stats_of(stats),
     )
 
 
@@ -337,11 +352,15 @@ async def list_queues(
     request: Request,
     response: Response,
 ) -> QueuePage:
-    """List the project's queues in the byte order of their names; a key with queue patterns sees those it covers."""
+    """List the project's queues in the byte order of their names, or by age.
+
+    A key with queue patterns sees those it covers.
+    """
     wanted = query.filter(caller.queues)
-    listing = ("queues", caller.project_id, wanted)
+    listing = ("queues", caller.project_id, wanted, query.order)
     after = cursors.open(query.cursor, *listing) if query.cursor is not None else ""
-    found, last = await queues.list_queues(store, caller.project_id, wanted, after, query.limit)
+    listed = queues.list_queues if query.order == "name" else queues.list_queues_by_age
+    found, last = await listed(store, caller.project_id, wanted, after, query.limit)
     stats = await queues.stats_of(store, tallies, found)
     documents = [_document(queue, counted) for queue, counted in zip(found, stats, strict=True)]
     return page(QueuePage, documents, cursors.seal(last, *listing) if last is not None else None, request, response)

@@ -11,6 +11,7 @@ from service.api.documented import problems
 from service.api.fields import Document, Fields, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
+from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf
 from service.api.topics import NO_TOPIC, TopicName
 from service.auth.scopes import require_queue
@@ -48,6 +49,16 @@ class Subscription(Document):
     filter: dict[str, Any]
     created_at: Time
     updated_at: Time
+
+
+class QueueSubscription(Subscription):
+    """A topic whose messages a queue gets copies of."""
+
+    topic: str
+
+
+class QueueSubscriptionPage(Page[QueueSubscription]):
+    """Some of what feeds a queue."""
 
 
 class SubscriptionPage(Page[Subscription]):
@@ -143,3 +154,30 @@ async def list_subscriptions(
     found, last = await subscriptions.list_subscriptions(store, (caller.project_id, topic), after, query.limit)
     cursor = cursors.seal(last, *listing) if last is not None else None
     return page(SubscriptionPage, [_document(one) for one in found], cursor, request, response)
+
+
+@router.get(
+    "/v1/queues/{queue}/subscriptions",
+    operation_id="list_queue_subscriptions",
+    summary="List the subscriptions of a queue",
+    responses=problems({404: "There is no such queue in this project: queue_not_found."}),
+)
+async def list_queue_subscriptions(
+    *,
+    queue: QueueName,
+    query: Annotated[ListQuery, Query()],
+    caller: AnyCaller,
+    store: StoreOf,
+    cursors: CursorsOf,
+    request: Request,
+    response: Response,
+) -> QueueSubscriptionPage:
+    """List what feeds a queue, in the byte order of the topics' names, as far as the key covers the topics."""
+    require_queue(caller, queue)
+    listing = ("queue-subscriptions", caller.project_id, queue, caller.queues)
+    after = cursors.open(query.cursor, *listing) if query.cursor is not None else ""
+    key = caller.project_id, queue
+    found, last = await subscriptions.list_feeding(store, key, caller.queues, after, query.limit)
+    documents = [QueueSubscription(topic=topic, **dict(_document(one))) for topic, one in found]
+    cursor = cursors.seal(last, *listing) if last is not None else None
+    return page(QueueSubscriptionPage, documents, cursor, request, response)

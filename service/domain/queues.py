@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,10 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.errors import Conflict, QuotaExceeded, Unavailable, invalid
 from service.model import Queue, QueueConfig, QueueStats
 from service.store import counting, projects, queues, stats
+from service.store.clock import EPOCH
 from service.store.queues import QueueFilter
 from service.store.store import Store
 from service.store.tallies import Tallies
 from service.store.transactions import transaction
+
+# Where in the list by age a queue stands in which nothing is ready.
+_NEVER = "never"
 
 # Looks at what is there (None: no such queue) while it is locked, and raises PreconditionFailed if it is not wanted.
 Condition = Callable[[QueueConfig | None], None]
@@ -81,6 +86,22 @@ async def list_queues(
     return await transaction(
         store.engine, lambda connection: queues.listed(connection, project_id, wanted, after, limit)
     )
+
+
+async def list_queues_by_age(
+    store: Store, project_id: int, wanted: QueueFilter, after: str, limit: int
+) -> tuple[list[Queue], str | None]:
+    """Return a page of queues, the longest-waiting ready message first, and the place after which the next begins."""
+    since, _, name = after.rpartition(" ")
+    place = (None if since == _NEVER else datetime.fromisoformat(since)) if after else EPOCH
+    found = await transaction(
+        store.engine, lambda connection: queues.by_age(connection, project_id, wanted, (place, name), limit + 1)
+    )
+    shown = found[:limit]
+    if len(found) <= limit:
+        return [one.queue for one in shown], None
+    last = shown[-1]
+    return [one.queue for one in shown], f"{last.since.isoformat() if last.since else _NEVER} {last.queue.name}"
 
 
 async def delete_queue(store: Store, project_id: int, name: str, condition: Condition) -> None:

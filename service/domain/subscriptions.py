@@ -85,6 +85,22 @@ async def list_subscriptions(
     return found[:limit], found[limit - 1].name if len(found) > limit else None
 
 
+async def list_feeding(
+    store: Store, queue: tuple[int, str], names: tuple[str, ...], after: str, limit: int
+) -> tuple[list[tuple[str, Subscription]], str | None]:
+    """Return a page of what feeds a queue by topic, and the topic after which the next page begins. Raises NotFound.
+
+    Only topics that one of the patterns covers.
+    """
+
+    async def work(connection: AsyncConnection) -> list[tuple[str, Subscription]]:
+        to = await queues.existing(connection, *queue)
+        return await topics.feeding(connection, to, queues.covering(names), after, limit + 1)
+
+    found = await transaction(store.engine, work)
+    return found[:limit], found[limit - 1][0] if len(found) > limit else None
+
+
 async def match(store: Store, topic: TopicName, draft: Draft) -> list[tuple[Subscription, str | None]]:
     """Return all subscriptions, each with what of its filter a message fails, if anything. Raises NotFound."""
 

@@ -11,8 +11,7 @@ from contextvars import ContextVar
 
 from msgspec import Struct
 
-# What is written takes as long: with more queues than this between two writes, or while the database is away, the rest
-# is not counted.
+# Of so many queues at most what could not be written is kept.
 MOST_QUEUES = 100_000
 
 

@@ -1,7 +1,12 @@
-"""Messages whose last permitted delivery has ended: a bounded batch at a time to their dead-letter queues."""
+"""Messages whose last permitted delivery has ended: a bounded batch at a time to their dead-letter queues.
 
+And what those that came there have in common.
+"""
+
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from service.model import Queue
 from service.store.moves import Departure, move_free
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
@@ -9,10 +14,14 @@ from service.store.transactions import by_index, driver, transaction
 
 BATCH = 1000
 MARKED_BATCH = 10_000
+# What the groups of a dead-letter queue are made of, and how many there are, at most.
+LOOKED_AT = 10_000
+MOST_GROUPS = 100
 
 _EXHAUSTED = STATEMENTS["moves.exhausted"]
 _SPARE = STATEMENTS["moves.spare"]
 _MARK = STATEMENTS["moves.mark"]
+_GROUPS = STATEMENTS["dead_letters.groups"]
 
 
 async def move_exhausted(engine: AsyncEngine, ready: Ready) -> int:
@@ -43,3 +52,10 @@ async def mark_exhausted(engine: AsyncEngine) -> int:
         return int((await connection.exec_driver_sql(_MARK, (MARKED_BATCH,))).scalar_one())
 
     return await transaction(engine, work)
+
+
+async def groups(connection: AsyncConnection, queue: Queue) -> tuple[list[asyncpg.Record], bool]:
+    """Return what the newest dead letters of a queue have in common, the commonest first, and whether that is all."""
+    await by_index(connection)
+    rows = await (await driver(connection)).fetch(_GROUPS, queue.number, LOOKED_AT, MOST_GROUPS)
+    return rows[:MOST_GROUPS], len(rows) <= MOST_GROUPS and all(row["complete"] for row in rows[:1])

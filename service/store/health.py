@@ -1,5 +1,6 @@
 """Whether the database is as the service needs it."""
 
+import time
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -10,6 +11,15 @@ from service.store.transactions import driver
 
 _PUSH = STATEMENTS["push.state"]
 _WEBHOOK_STATES = ("active", "paused", "circuit_open", "disabled")
+_DATABASE = """
+    select
+        (
+            select extract(epoch from clock_timestamp() - min(xact_start))::float8
+            from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid()
+        ) as oldest,
+        pg_database_size(current_database()) as size
+"""
 _OLDEST = text(
     "select coalesce(extract(epoch from clock_timestamp() - min(xact_start)), 0)::float8 from pg_stat_activity "
     "where datname = current_database() and pid <> pg_backend_pid()"
@@ -34,6 +44,28 @@ async def push(connection: AsyncConnection) -> Push:
     """Return how push is, over all projects."""
     [row] = await (await driver(connection)).fetch(_PUSH)
     return Push({state: row[state] for state in _WEBHOOK_STATES}, row["backlog_age"])
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The database as a user notices it. `latency`: seconds of a round trip; `size`: octets on its disk.
+
+    `oldest_transaction_age`: seconds; None: no other transaction is open.
+    """
+
+    latency: float
+    oldest_transaction_age: float | None
+    size: int
+
+
+async def database(connection: AsyncConnection) -> Database:
+    """Return how the database is."""
+    link = await driver(connection)
+    began = time.perf_counter()
+    await link.fetch("select")
+    latency = time.perf_counter() - began
+    [row] = await link.fetch(_DATABASE)
+    return Database(latency, row["oldest"], row["size"])
 
 
 async def oldest_transaction_age(connection: AsyncConnection) -> float:

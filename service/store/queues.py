@@ -1,11 +1,13 @@
 """Queues in the database: their configuration, and the numbers that their messages are stored under."""
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,11 +18,13 @@ from service.store.directory import queue_not_found
 from service.store.identifiers import random_number
 from service.store.statements import STATEMENTS
 from service.store.tables import queue, retired_queue
+from service.store.transactions import by_index, driver
 
 _NOW = func.clock_timestamp()
 _CONFIG = tuple(name for name in QueueConfig.__dataclass_fields__ if name != "dead_letter")
 
 _ADD_URGENCIES = STATEMENTS["queues.add_urgencies"]
+_BY_AGE = STATEMENTS["queues.by_age"]
 
 # What a page looks at, whatever its filters leave of it.
 PAGE_ROWS = 10_000
@@ -28,18 +32,27 @@ PAGE_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class QueueFilter:
-    """Which queues of a project to list. `names`: patterns of which one must match."""
+    """Which queues of a project to list. `names`: patterns of which one must match; `search`: part of the name."""
 
     prefix: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = ("*",)
+    search: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """A queue, and since when the message has been ready that has waited longest there; None: none is ready."""
+
+    queue: Queue
+    since: datetime | None
 
 
 async def find(connection: AsyncConnection, project_id: int, name: str, *, lock: bool = False) -> Queue | None:
     """Return the queue of this name; `lock`: nobody else changes it before this transaction ends."""
     statement = select(queue).where(queue.c.project_id == project_id, queue.c.name == name)
     row = (await connection.execute(statement.with_for_update(key_share=True) if lock else statement)).first()
-    return _queue(row) if row else None
+    return loaded(row) if row else None
 
 
 async def existing(connection: AsyncConnection, project_id: int, name: str, *, lock: bool = False) -> Queue:
@@ -53,13 +66,13 @@ async def existing(connection: AsyncConnection, project_id: int, name: str, *, l
 async def named(connection: AsyncConnection, project_id: int, names: Iterable[str]) -> dict[str, Queue]:
     """Return the queues of these names, as far as they exist."""
     mine = and_(queue.c.project_id == project_id, queue.c.name.in_(list(names)))
-    return {row.name: _queue(row) for row in await connection.execute(select(queue).where(mine))}
+    return {row.name: loaded(row) for row in await connection.execute(select(queue).where(mine))}
 
 
 async def shared(connection: AsyncConnection, which: ColumnElement[bool]) -> Queue | None:
     """Return the queue that this is true of; nobody purges or deletes it before this transaction ends."""
     row = (await connection.execute(select(queue).where(which).with_for_update(read=True))).first()
-    return _queue(row) if row else None
+    return loaded(row) if row else None
 
 
 async def create(connection: AsyncConnection, project_id: int, name: str, config: QueueConfig) -> Queue | None:
@@ -78,7 +91,7 @@ async def create(connection: AsyncConnection, project_id: int, name: str, config
         row = (await connection.execute(statement.returning(queue))).first()
     except IntegrityError as error:
         raise project_gone() from error
-    return _queue(row) if row else None
+    return loaded(row) if row else None
 
 
 def project_gone() -> NotFound:
@@ -102,7 +115,7 @@ async def renumber(connection: AsyncConnection, old: Queue) -> Queue:
 
 async def _change(connection: AsyncConnection, old: Queue, values: dict[str, Any]) -> Queue:
     statement = update(queue).where(queue.c.id == old.id).values(version=queue.c.version + 1, updated_at=_NOW, **values)
-    return _queue((await connection.execute(statement.returning(queue))).one())
+    return loaded((await connection.execute(statement.returning(queue))).one())
 
 
 async def add_urgencies(connection: AsyncConnection, number: int, urgencies: Iterable[int]) -> None:
@@ -163,29 +176,57 @@ async def listed(
     )
     matching = select(looked).where(*_fits(looked.c, wanted)).order_by(looked.c.name).limit(limit + 1)
     last = select(func.count(), func.max(looked.c.name))
-    page = [_queue(row) for row in await connection.execute(matching)]
+    page = [loaded(row) for row in await connection.execute(matching)]
     if len(page) > limit:
         return page[:limit], page[limit - 1].name
     seen, last_name = (await connection.execute(last)).one()
     return page, last_name if seen == PAGE_ROWS else None
 
 
+async def by_age(
+    connection: AsyncConnection, project_id: int, wanted: QueueFilter, after: tuple[datetime | None, str], limit: int
+) -> list[Aged]:
+    """Return queues behind a place, those first whose first ready message has waited longest; of PAGE_ROWS at most."""
+    await by_index(connection)
+    labels = [json.dumps({key: value}) for key, value in wanted.labels]
+    begins = wanted.prefix, _behind(wanted.prefix)
+    rows = await (await driver(connection)).fetch(
+        _BY_AGE, project_id, *begins, covering(wanted.names), labels, wanted.search, *after, PAGE_ROWS, limit
+    )
+    found = await by_ids(connection, [row["id"] for row in rows])
+    return [Aged(found[row["id"]], row["since"]) for row in rows if row["id"] in found]
+
+
+async def by_ids(connection: AsyncConnection, ids: Iterable[int]) -> dict[int, Queue]:
+    """Return the queues of these ids, as far as they exist."""
+    return {row.id: loaded(row) for row in await connection.execute(select(queue).where(queue.c.id.in_(list(ids))))}
+
+
 def _begins_with(prefix: str) -> list[ColumnElement[bool]]:
     """Return the range of names that begin so; names are ASCII and compared by their bytes."""
-    return [queue.c.name >= prefix, queue.c.name < prefix[:-1] + chr(ord(prefix[-1]) + 1)] if prefix else []
+    return [queue.c.name >= prefix, queue.c.name < _behind(prefix)] if prefix else []
+
+
+def _behind(prefix: str) -> str:
+    """Return the least text behind all that begin so."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else "\x7f"
+
+
+def covering(names: Iterable[str]) -> str:
+    """Return a regular expression for what one of these patterns of a key covers."""
+    if "*" in names:
+        return ""
+    expressions = ("".join(".*" if part == "*" else re.escape(part) for part in name) for name in names)
+    return f"^({'|'.join(expressions)})$"
 
 
 def _fits(columns: Any, wanted: QueueFilter) -> list[ColumnElement[bool]]:
-    labels = [columns.labels.contains({key: value}) for key, value in wanted.labels]
-    return labels + allowed(columns.name, wanted.names)
-
-
-def allowed(column: ColumnElement[str], patterns: Sequence[str]) -> list[ColumnElement[bool]]:
-    """Return the condition that a name is one of those that a key's patterns allow."""
-    if "*" in patterns:
-        return []
-    expressions = ("".join(".*" if part == "*" else re.escape(part) for part in pattern) for pattern in patterns)
-    return [column.regexp_match(f"^({'|'.join(expressions)})$")]
+    conditions = [columns.labels.contains({key: value}) for key, value in wanted.labels]
+    if expression := covering(wanted.names):
+        conditions.append(columns.name.regexp_match(expression))
+    if wanted.search:
+        conditions.append(func.strpos(func.lower(columns.name), func.lower(wanted.search)) > 0)
+    return conditions
 
 
 def _columns(config: QueueConfig) -> dict[str, Any]:
@@ -206,7 +247,8 @@ def _dead_letter(row: Any) -> DeadLetter | None:
     return DeadLetter(row.dead_letter_queue, row.max_receives, row.dead_letter_expired)
 
 
-def _queue(row: Row[*tuple[Any, ...]]) -> Queue:
+def loaded(row: Any) -> Queue:
+    """Return the queue of a row."""
     return Queue(
         id=row.id,
         project_id=row.project_id,

@@ -115,6 +115,19 @@ async def subscriptions(connection: AsyncConnection, of: Topic, after: str, limi
     return [_subscription(row) for row in rows]
 
 
+async def feeding(
+    connection: AsyncConnection, to: Queue, expression: str, after: str, limit: int
+) -> list[tuple[str, Subscription]]:
+    """Return subscriptions of a queue by topic, of which each has one at most, with the topics' names.
+
+    Only of topics whose name fits the regular expression.
+    """
+    mine = (subscription.c.queue_id == to.id, topic.c.name > after, topic.c.name.regexp_match(expression))
+    fed = _subscriptions().add_columns(topic.c.name.label("topic")).join(topic, topic.c.id == subscription.c.topic_id)
+    rows = await connection.execute(fed.where(*mine).order_by(topic.c.name).limit(limit))
+    return [(row.topic, _subscription(row)) for row in rows]
+
+
 async def _changed(connection: AsyncConnection, of: Topic) -> None:
     """Have publishers look again."""
     await connection.execute(update(topic).where(topic.c.id == of.id).values(version=topic.c.version + 1))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.errors import NotFound
 from service.model import OnExhausted, Retry, Secret, WaitingFor, Webhook, WebhookConfig, WebhookMode
 from service.store.identifiers import random_number
-from service.store.queues import allowed
+from service.store.queues import covering
 from service.store.sealing import Sealing
 from service.store.statements import STATEMENTS
 from service.store.tables import queue, webhook
@@ -117,7 +117,7 @@ async def of_project(
         .where(
             queue.c.project_id == project_id,
             tuple_(queue.c.name, webhook.c.name) > tuple_(*after),
-            *allowed(queue.c.name, wanted.queues),
+            *_covered(wanted.queues),
             *_in_state(wanted.state),
         )
         .order_by(queue.c.name, webhook.c.name)
@@ -125,6 +125,10 @@ async def of_project(
     )
     rows = await connection.execute(statement)
     return [(row["queue_name"], loaded(sealing, row)) for row in rows.mappings()]
+
+
+def _covered(patterns: tuple[str, ...]) -> list[ColumnElement[bool]]:
+    return [queue.c.name.regexp_match(expression)] if (expression := covering(patterns)) else []
 
 
 def _in_state(state: WebhookState | None) -> list[ColumnElement[bool]]:

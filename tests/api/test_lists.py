@@ -161,3 +161,61 @@ async def test_projects_and_keys_are_listed_in_pages(service: Service) -> None:
     found = await names(service.root, "/v1/keys?limit=2")
     assert sorted(name for page in found for name in page) == ["p1", "p2", "p3"]
     assert [len(page) for page in found] == [2, 1]
+
+
+async def test_queues_are_found_by_a_part_of_their_name_whatever_the_case(service: Service) -> None:
+    for name in ("Orders-eu", "my-orders", "bills", "a.b", "a-b", "a_b"):
+        await service.queue(name)
+    assert await names(service.root, "/v1/queues?search=oRDER&limit=1") == [["Orders-eu"], ["my-orders"]]
+    assert await names(service.root, "/v1/queues?search=orders&prefix=my") == [["my-orders"]]
+    assert await names(service.root, "/v1/queues?search=a_b") == [["a_b"]]
+    assert await names(service.root, "/v1/queues?search=a.b") == [["a.b"]]
+    for nothing in ("%25", "_%25", ".*", "%5C", "%27", "(", "%C3%A4", "%ff", " "):
+        assert await names(service.root, f"/v1/queues?search={nothing}") == [[]]
+    async with service.client(await service.key("send", queues=["my-*"])) as client:
+        assert await names(client, "/v1/queues?search=orders") == [["my-orders"]]
+    for wrong in ("search=%00", "search=" + "a" * 129, "search=a%0Ab", "order=size", "order="):
+        for path in ("/v1/queues?", "/v1/queues?order=age&"):
+            assert problem(await service.root.get(path + wrong))[:2] == (422, "invalid_request")
+
+
+async def test_queues_by_age_begin_with_the_longest_wait_and_end_with_those_that_have_nothing_ready(
+    service: Service,
+) -> None:
+    waits = {"young": 10, "same-2": 50, "same-1": 50, "old": 1000}
+    numbers = {name: await service.queue(name) for name in (*waits, "empty", "delayed", "a-paused")}
+    now = await service.sql.fetchval("select clock_timestamp()")
+    for name, seconds in waits.items():
+        at = f"'{now}'::timestamptz - interval '{seconds} s'"
+        await messages(service.sql, numbers[name], 3, visible_at=f"{at} + n * interval '1 s'", urgency="9 - n % 2")
+        await service.sql.execute("update queue set urgencies = '{8,9}' where name = $1", name)
+    await messages(service.sql, numbers["delayed"], 1, visible_at="clock_timestamp() + interval '1 hour'")
+    await messages(service.sql, numbers["a-paused"], 1, visible_at=f"'{now}'::timestamptz - interval '100 s'")
+    await service.root.patch("/v1/queues/a-paused", json={"paused": True})
+    ordered = ["old", "a-paused", "same-1", "same-2", "young", "delayed", "empty"]
+    for limit in (1, 2, 3, 6, 7, 100):
+        found = await names(service.root, f"/v1/queues?order=age&limit={limit}")
+        assert [name for page in found for name in page] == ordered
+        assert len(found) == -(-len(ordered) // limit)
+    assert await names(service.root, "/v1/queues?order=age&search=same&limit=1") == [["same-1"], ["same-2"]]
+    assert await names(service.root, "/v1/queues?order=age&prefix=same-") == [["same-1", "same-2"]]
+    async with service.client(await service.key("send", queues=["same-1", "e*"])) as client:
+        assert await names(client, "/v1/queues?order=age&limit=1") == [["same-1"], ["empty"]]
+
+
+async def test_queues_by_age_are_found_by_their_labels(service: Service) -> None:
+    for name in "abc":
+        await service.queue(name, labels={"team": "x" if name > "a" else "y", "quote": '"\\'})
+    assert await names(service.root, "/v1/queues?order=age&label=team:x&label=quote:%22%5C") == [["b", "c"]]
+    assert await names(service.root, "/v1/queues?order=age&label=team:x&label=team:y") == [[]]
+
+
+async def test_a_cursor_of_another_order_or_search_is_refused(service: Service) -> None:
+    for name in ("aa", "ab"):
+        await service.queue(name)
+    for path in ("", "order=age&", "search=a&", "order=age&search=a&"):
+        cursor = (await service.root.get(f"/v1/queues?{path}limit=1")).json()["next_cursor"]
+        assert (await service.root.get(f"/v1/queues?{path}cursor={cursor}")).status_code == 200
+        for other in {"", "order=age&", "search=a&", "order=age&search=a&", "search=b&"} - {path}:
+            answer = await service.root.get(f"/v1/queues?{other}cursor={cursor}")
+            assert problem(answer)[:2] == (400, "malformed_request")

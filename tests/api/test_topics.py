@@ -299,3 +299,46 @@ async def test_a_bad_message_is_published_nowhere(service: Service, body: dict[s
         refused = await service.root.post(f"{T}/{path}", json=body)
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
     assert await received(service, "a") == []
+
+
+async def feeding(service: Service, path: str) -> list[list[str]]:
+    """Return the topics that feed a queue, page by page."""
+    found = []
+    link: str | None = path
+    while link is not None:
+        answer = await service.root.get(link)
+        assert answer.status_code == 200, answer.text
+        found.append([item["topic"] for item in answer.json()["items"]])
+        link = answer.links.get("next", {}).get("url")
+    return found
+
+
+async def test_a_queue_tells_which_topics_feed_it(service: Service) -> None:
+    await service.queue("q")
+    await service.queue("other")
+    assert await feeding(service, "/v1/queues/q/subscriptions") == [[]]
+    for topic in ("b", "a", "Z"):
+        await service.root.put(f"/v1/topics/{topic}")
+        fields = {"queue": "q", "filter": {"headers": {"x": ["1"]}}}
+        await service.root.put(f"/v1/topics/{topic}/subscriptions/of-{topic}", json=fields)
+        await service.root.put(f"/v1/topics/{topic}/subscriptions/other", json={"queue": "other"})
+    found = (await service.root.get("/v1/queues/q/subscriptions")).json()
+    shown = (await service.root.get("/v1/topics/Z/subscriptions/of-Z")).json()
+    assert found["items"][0] == shown | {"topic": "Z"}
+    for limit, pages in ((1, [["Z"], ["a"], ["b"]]), (2, [["Z", "a"], ["b"]]), (3, [["Z", "a", "b"]])):
+        assert await feeding(service, f"/v1/queues/q/subscriptions?limit={limit}") == pages
+    cursor = (await service.root.get("/v1/queues/q/subscriptions?limit=1")).json()["next_cursor"]
+    answer = await service.root.get(f"/v1/queues/other/subscriptions?cursor={cursor}")
+    assert problem(answer)[:2] == (400, "malformed_request")
+    assert problem(await service.root.get("/v1/queues/none/subscriptions"))[:2] == (404, "queue_not_found")
+
+
+async def test_a_key_learns_of_no_topic_that_it_does_not_cover(service: Service) -> None:
+    await service.queue("q")
+    for topic in ("in-1", "out", "in-2"):
+        await service.root.put(f"/v1/topics/{topic}")
+        await service.root.put(f"/v1/topics/{topic}/subscriptions/s", json={"queue": "q"})
+    async with service.client(await service.key("send", queues=["q", "in-*"])) as client:
+        found = (await client.get("/v1/queues/q/subscriptions")).json()
+        assert [item["topic"] for item in found["items"]] == ["in-1", "in-2"]
+        assert problem(await client.get("/v1/queues/out/subscriptions"))[:2] == (403, "forbidden")

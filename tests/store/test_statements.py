@@ -70,6 +70,18 @@ HOT = {
     "moves.spare": "'{7}', '{00000000-0000-0000-0000-000000000001}'",
     "moves.mark": "10000",
     "queues.find": "'{7}', '{q}'",
+    "queues.by_age": "7, 'q', 'r', '', '{}', 'q', '2026-01-01', 'q', 10000, 101",
+    "activity.write": "'{7}', '{1}', '{1}', '{1}', '{1}', '{1}', '{1}', '{1}'",
+    "activity.of_queues": "'{7}', '1 minute', 60, '2026-01-01'",
+    "activity.of_project": "7, '1 minute', 60, '2026-01-01'",
+    "activity.remove_old_of_queues": "10000",
+    "activity.remove_old_of_projects": "10000",
+    "dead_letters.groups": "7, 10000, 100",
+    "overview.counts": "7, ''",
+    "overview.dead_letters": "7, '', 200000, 20, 10",
+    "overview.webhooks": "7, ''",
+    "overview.attempts_of_project": "7",
+    "overview.attempts_of_queues": "7, ''",
 }
 
 # Every index of messages and groups begins with the queue; these are the tables that hold many queues' rows.

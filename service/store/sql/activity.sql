@@ -51,7 +51,7 @@ delete from queue_activity
 where ctid = any(array(
     select a.ctid
     from queue_activity as a
-    where a.at < clock_timestamp() - interval '65 minutes'
+    where a.at < (select clock_timestamp() - interval '65 minutes')
     order by a.at
     limit $1
     for update skip locked
@@ -62,7 +62,7 @@ delete from project_activity
 where ctid = any(array(
     select a.ctid
     from project_activity as a
-    where a.at < clock_timestamp() - interval '65 minutes'
+    where a.at < (select clock_timestamp() - interval '65 minutes')
     order by a.at
     limit $1
     for update skip locked
@@ -81,20 +81,23 @@ select series.*
 from unnest($1::bigint[]) with ordinality as q (queue_id, ord)
 cross join lateral (
     select
-        array_agg(coalesce(seen.sent, 0) order by bucket.start) as sent,
-        array_agg(coalesce(seen.received, 0) order by bucket.start) as received,
-        array_agg(coalesce(seen.deleted, 0) order by bucket.start) as deleted,
-        array_agg(coalesce(seen.dead_lettered, 0) order by bucket.start) as dead_lettered,
-        array_agg(coalesce(seen.growth, 0) order by bucket.start) as growth
-    from bucket
-    left join (
+        array_agg(seen.sent) as sent, array_agg(seen.received) as received, array_agg(seen.deleted) as deleted,
+        array_agg(seen.dead_lettered) as dead_lettered, array_agg(seen.growth) as growth
+    from (
         select
-            date_bin($2::interval, a.at, $4) as start, sum(a.sent) as sent, sum(a.received) as received,
-            sum(a.deleted) as deleted, sum(a.dead_lettered) as dead_lettered, sum(a.growth)::bigint as growth
-        from queue_activity as a
-        where a.queue_id = q.queue_id and a.at >= $4
-        group by 1
-    ) as seen on seen.start = bucket.start
+            part.start, sum(part.sent) as sent, sum(part.received) as received, sum(part.deleted) as deleted,
+            sum(part.dead_lettered) as dead_lettered, sum(part.growth)::bigint as growth
+        from (
+            select bucket.start, 0 as sent, 0 as received, 0 as deleted, 0 as dead_lettered, 0::bigint as growth
+            from bucket
+            union all
+            select date_bin($2::interval, a.at, $4), a.sent, a.received, a.deleted, a.dead_lettered, a.growth
+            from queue_activity as a
+            where a.queue_id = q.queue_id and a.at >= $4 and a.at < $4 + $3 * $2::interval
+        ) as part
+        group by part.start
+        order by part.start
+    ) as seen
 ) as series
 order by q.ord;
 
@@ -104,17 +107,20 @@ with bucket as materialized (
     select $4::timestamptz + (n - 1) * $2::interval as start from generate_series(1, $3::integer) as n
 )
 select
-    array_agg(coalesce(seen.sent, 0) order by bucket.start) as sent,
-    array_agg(coalesce(seen.received, 0) order by bucket.start) as received,
-    array_agg(coalesce(seen.deleted, 0) order by bucket.start) as deleted,
-    array_agg(coalesce(seen.dead_lettered, 0) order by bucket.start) as dead_lettered,
-    array_agg(coalesce(seen.growth, 0) order by bucket.start) as growth
-from bucket
-left join (
+    array_agg(seen.sent) as sent, array_agg(seen.received) as received, array_agg(seen.deleted) as deleted,
+    array_agg(seen.dead_lettered) as dead_lettered, array_agg(seen.growth) as growth
+from (
     select
-        date_bin($2::interval, a.at, $4) as start, sum(a.sent) as sent, sum(a.received) as received,
-        sum(a.deleted) as deleted, sum(a.dead_lettered) as dead_lettered, sum(a.growth)::bigint as growth
-    from project_activity as a
-    where a.project_id = $1::bigint and a.at >= $4
-    group by 1
-) as seen on seen.start = bucket.start;
+        part.start, sum(part.sent) as sent, sum(part.received) as received, sum(part.deleted) as deleted,
+        sum(part.dead_lettered) as dead_lettered, sum(part.growth)::bigint as growth
+    from (
+        select bucket.start, 0 as sent, 0 as received, 0 as deleted, 0 as dead_lettered, 0::bigint as growth
+        from bucket
+        union all
+        select date_bin($2::interval, a.at, $4), a.sent, a.received, a.deleted, a.dead_lettered, a.growth
+        from project_activity as a
+        where a.project_id = $1::bigint and a.at >= $4 and a.at < $4 + $3 * $2::interval
+    ) as part
+    group by part.start
+    order by part.start
+) as seen;

@@ -16,3 +16,38 @@ update queue
 set urgencies = array(select distinct u.urgency from unnest(queue.urgencies || $2::smallint[]) as u (urgency) order by 1),
     version = version + 1
 where number = $1 and not urgencies @> $2::smallint[];
+
+
+-- name: by_age
+-- Queues of a project from name $2 on and before $3, that match $4, $5 and $6, behind the place ($7, $8): those first whose
+-- first ready message has waited longest, those without one after them by name. It looks at $9 of them, by name.
+with moment as materialized (
+    select clock_timestamp() as now
+), looked as materialized (
+    select q.id, q.name, q.number, q.urgencies
+    from queue as q
+    where q.project_id = $1 and q.name >= $2 collate "C" and q.name < $3 collate "C" and q.name ~ $4
+        and q.labels @> all($5::text[]::jsonb[]) and strpos(lower(q.name), lower($6)) > 0
+    order by q.name
+    limit $9
+), aged as (
+    select looked.*, coalesce(waiting.since, 'infinity') as since
+    from moment
+    cross join looked
+    cross join lateral (
+        select min(ready.visible_at) as since
+        from unnest(looked.urgencies) as level (urgency)
+        cross join lateral (
+            select m.visible_at
+            from message as m
+            where m.queue_number = looked.number and m.urgency = level.urgency and m.visible_at <= moment.now
+            order by m.visible_at
+            limit 1
+        ) as ready
+    ) as waiting
+)
+select id, nullif(since, 'infinity') as since
+from aged
+where (since, name) > (coalesce($7::timestamptz, 'infinity'), $8 collate "C")
+order by since, name
+limit $10;

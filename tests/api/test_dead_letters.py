@@ -1,0 +1,121 @@
+"""What a queue's dead letters have in common."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from service.store import dead_letters
+from tests.api.test_queues import problem
+from tests.in_process import Service, messages
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/v1/queues/dead/dead-letters"
+
+
+async def groups(service: Service) -> tuple[list[dict[str, Any]], bool]:
+    answer = await service.root.get(PATH)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    return found["items"], found["complete"]
+
+
+async def reject(service: Service, queue: str, *errors: str | None) -> list[str]:
+    """Send a message for each error and reject it; return their ids in the order in which they were sent."""
+    drafts = [{"body": number} for number, _ in enumerate(errors)]
+    sent = (await service.root.post(f"/v1/queues/{queue}/messages/batch", json={"messages": drafts})).json()
+    for error in errors:
+        taken = await service.root.post(f"/v1/queues/{queue}/messages/receive", json={})
+        [message] = taken.json()["messages"]
+        fields = {} if error is None else {"error": error}
+        answer = await service.root.post(f"/v1/receipts/{message['receipt']}/reject", json=fields)
+        assert answer.status_code == 204, answer.text
+    return [message["id"] for message in sent["messages"]]
+
+
+async def dead(service: Service, number: int, count: int, error: str = "'e'", **letter: str) -> None:
+    """Store dead letters past the service; `error` may differ by `n`."""
+    known = {"source_queue": "'a'", "reason": "'rejected'", "last_error": error} | letter
+    members = ", ".join(f"'{name}', {value}" for name, value in known.items())
+    at = "clock_timestamp() - n * interval '1 ms'"
+    columns = {"dead_letter": f"jsonb_build_object({members})", "moved": "true"}
+    await messages(service.sql, number, count, visible_at=at, first_visible_at=at, **columns)
+
+
+async def test_dead_letters_are_grouped_by_where_they_came_from_why_and_with_which_error(service: Service) -> None:
+    await service.queue("dead")
+    for name in "ab":
+        await service.queue(name, dead_letter={"queue": "dead", "max_receives": 5})
+    ids = await reject(service, "a", "late", "odd", "late", None, None, None)
+    [other] = await reject(service, "b", "late")
+    found, complete = await groups(service)
+    assert complete
+    assert [(group["source_queue"], group["last_error"], group["messages"]) for group in found] == [
+        ("a", None, 3),
+        ("a", "late", 2),
+        ("b", "late", 1),
+        ("a", "odd", 1),
+    ]
+    assert {group["reason"] for group in found} == {"rejected"}
+    assert [group["message_id"] for group in found] == [ids[5], ids[2], other, ids[1]]
+    for group in found:
+        oldest, newest = (datetime.fromisoformat(group[name]) for name in ("oldest_at", "newest_at"))
+        assert (oldest < newest) == (group["messages"] > 1)
+    at = (await service.root.get(f"/v1/queues/dead/messages/{ids[2]}")).json()["dead_letter"]["at"]
+    assert found[1]["newest_at"] == at
+
+
+async def test_only_the_beginning_of_an_error_is_looked_at(service: Service) -> None:
+    number = await service.queue("dead")
+    await dead(service, number, 3, "repeat('ä', 200) || n")
+    [group], _ = await groups(service)
+    assert (group["last_error"], group["messages"]) == ("ä" * 200, 3)
+
+
+async def test_what_was_sent_or_moved_there_is_no_dead_letter(service: Service) -> None:
+    number = await service.queue("dead")
+    await service.root.post("/v1/queues/dead/messages", json={"body": 1})
+    await messages(service.sql, number, 2, moved="true")
+    assert await groups(service) == ([], True)
+    await dead(service, number, 1)
+    assert [group["messages"] for group in (await groups(service))[0]] == [1]
+
+
+async def test_it_is_told_when_there_is_more_than_was_looked_at(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await service.queue("dead")
+    await dead(service, number, 10)
+    monkeypatch.setattr(dead_letters, "LOOKED_AT", 10)
+    assert [(group["messages"], complete) for (group,), complete in [await groups(service)]] == [(10, True)]
+    await dead(service, number, 1, "'older'", reason="'expired'")
+    await service.sql.execute(
+        "update message set first_visible_at = first_visible_at - interval '1 hour' "
+        "where dead_letter ->> 'last_error' = 'older'"
+    )
+    assert [(group["messages"], complete) for (group,), complete in [await groups(service)]] == [(10, False)]
+
+
+async def test_there_are_at_most_a_hundred_groups(service: Service) -> None:
+    number = await service.queue("dead")
+    await dead(service, number, 100, "'e' || n")
+    found, complete = await groups(service)
+    assert (len(found), complete) == (100, True)
+    await dead(service, number, 2, "'more'")
+    found, complete = await groups(service)
+    assert (len(found), complete) == (100, False)
+    assert (found[0]["last_error"], found[0]["messages"]) == ("more", 2)
+
+
+async def test_ten_thousand_with_long_errors_are_looked_at_in_time(service: Service) -> None:
+    number = await service.queue("dead")
+    await dead(service, number, 10_001, "n || repeat(md5(n::text), 100)")
+    found, complete = await groups(service)
+    assert (len(found), complete) == (100, False)
+
+
+async def test_a_queue_that_is_not_there_is_not_found(service: Service) -> None:
+    assert problem(await service.root.get(PATH))[:2] == (404, "queue_not_found")
+    assert json.loads((await service.root.get("/v1/queues/%00/dead-letters")).content)["status"] == 422
