@@ -2,9 +2,13 @@
 ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim-trixie AS build
-COPY requirements.lock /build/
+COPY requirements.lock requirements-node.lock /build/
 RUN python -m venv /opt/restante \
-    && /opt/restante/bin/pip install --no-cache-dir --require-hashes -r /build/requirements.lock
+    && /opt/restante/bin/pip install --no-cache-dir --require-hashes -r /build/requirements.lock \
+    && python -m venv /opt/node \
+    && /opt/node/bin/pip install --no-cache-dir --require-hashes -r /build/requirements-node.lock
+COPY dashboard /build/dashboard
+RUN /opt/node/bin/python /build/dashboard/build.py
 COPY pyproject.toml README.md /build/
 COPY service /build/service
 COPY migrations /build/migrations

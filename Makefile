@@ -11,27 +11,44 @@ bin := .venv/bin
 runtime := .venv/runtime.stamp
 development := .venv/development.stamp
 
-.PHONY: help run test check fix bench openapi lock image clean
+# The dashboard: what is served, and what it is made from.
+bundle := service/dashboard/index.html
+sources := $(shell find dashboard/src -type f ! -name schema.d.ts) dashboard/index.html dashboard/vite.config.ts dashboard/package-lock.json
+packages := dashboard/node_modules/development.stamp
+
+.PHONY: help run test check fix bench openapi lock image clean dashboard bundle screenshots
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(runtime)  ## start Restante with its own PostgreSQL, on http://127.0.0.1:8080
+	@$(MAKE) --no-print-directory $(bundle) || echo "Restante starts without its dashboard; \`make bundle\` tries again." >&2
 	@$(bin)/restante serve
 
-test: $(development)  ## run all tests; arguments for pytest in ARGS
+test: $(development) $(packages) $(bundle)  ## run all tests; arguments for pytest in ARGS
+	@$(if $(ARGS),,$(npm) test --silent)
 	@$(bin)/python -m pytest $(ARGS)
 
-check: $(development)  ## look for mistakes without running anything: style, types, directions of imports, dependencies
+dashboard: $(packages)  ## the dashboard with reload, on http://127.0.0.1:8081, beside a `make run`
+	@$(npm) run --silent dev
+
+bundle: $(bundle)  ## build the dashboard into service/dashboard
+
+screenshots: $(development) $(bundle)  ## photograph every screen of the dashboard, into docs/images
+	@$(bin)/python tests/dashboard/screenshots.py
+
+check: $(development) $(packages)  ## look for mistakes without running anything: style, types, directions of imports, dependencies
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/lint-imports
 	$(bin)/deptry .
+	$(npm) run --silent check
 
-fix: $(development)  ## let ruff format, and repair what it can
+fix: $(development) $(packages)  ## let ruff and biome format, and repair what they can
 	$(bin)/ruff check --fix .
 	$(bin)/ruff format .
+	$(npm) run --silent fix
 
 bench: $(development)  ## measure, and write the table to bench/results; arguments in ARGS
 	@$(bin)/python bench/run $(ARGS)
@@ -41,17 +58,18 @@ openapi: $(development)  ## write openapi/openapi.json
 	@mv openapi/openapi.json.new openapi/openapi.json
 
 lock:  ## resolve the dependencies anew (needs uv)
-	$(compile) --group build -o requirements.lock
-	$(compile) --group build --group dev -c requirements.lock -o requirements-dev.lock
-	$(compile) --group bench -c requirements.lock -o requirements-bench.lock
+	$(compile) pyproject.toml --group build -o requirements.lock
+	$(compile) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+	$(compile) pyproject.toml --group bench -c requirements.lock -o requirements-bench.lock
+	$(compile) --group pyproject.toml:node -o requirements-node.lock
 
 image:  ## build the container image
 	docker build --tag restante .
 
 clean:  ## remove everything that was made, except the data in .restante
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist service/dashboard dashboard/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-compile = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml
+compile = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 # The first Python that is new enough and can make environments; PYTHON=... chooses another.
 python = $$(for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -82,3 +100,15 @@ $(development): .venv/environment.stamp requirements-dev.lock pyproject.toml
 
 # The project itself, as a path: what is edited is what runs.
 install = $(bin)/pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+
+# Node is the machine's, or pip's where the machine has none; both are only needed to build.
+$(bundle): $(sources) | .venv/environment.stamp
+	@$(bin)/python dashboard/build.py --has-node || $(bin)/pip install --quiet --require-hashes -r requirements-node.lock
+	@$(bin)/python dashboard/build.py
+	@touch $@
+
+npm = npm --prefix dashboard
+
+$(packages): dashboard/package-lock.json
+	@$(npm) ci --ignore-scripts --no-progress --loglevel=error
+	@touch $@

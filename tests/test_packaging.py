@@ -11,8 +11,23 @@ from pathlib import Path
 import pytest
 import yaml
 
+from service.api.dashboard import BUNDLE
+
 _ROOT = Path(__file__).parents[1]
-_TARGETS = ("run", "test", "check", "fix", "bench", "openapi", "lock", "image", "clean")
+_TARGETS = (
+    "run",
+    "test",
+    "check",
+    "fix",
+    "bench",
+    "openapi",
+    "lock",
+    "image",
+    "clean",
+    "dashboard",
+    "bundle",
+    "screenshots",
+)
 
 
 def read(name: str) -> str:
@@ -100,7 +115,7 @@ def test_locks_have_a_hash_for_everything_and_no_address(lock: str) -> None:
     assert len(wanted) == len(hashed) > 0
 
 
-def test_the_wheel_carries_the_migrations_and_the_statements(tmp_path: Path) -> None:
+def test_the_wheel_carries_the_migrations_the_statements_and_the_dashboard(tmp_path: Path) -> None:
     command: list[str | Path] = [
         sys.executable,
         "-m",
@@ -120,7 +135,9 @@ def test_the_wheel_carries_the_migrations_and_the_statements(tmp_path: Path) -> 
         for path in (_ROOT / package).rglob("*")
         if path.suffix in {".py", ".sql"}
     }
-    assert needed <= packed
+    built = {str(path.relative_to(_ROOT)) for path in BUNDLE.rglob("*") if path.is_file()}
+    assert "service/dashboard/index.html" in built
+    assert needed | built <= packed
 
 
 def test_every_dependency_is_in_the_lock() -> None:

@@ -14,6 +14,7 @@ from service.api import (
     activity,
     attempts,
     browse,
+    dashboard,
     dead_letters,
     docs,
     events,
@@ -75,8 +76,9 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolv
     app.state.resolver = resolver
     app.state.draining = False
     app.add_middleware(Edge)
+    app.mount("/dashboard/assets", dashboard.assets())
     of_queues = (queues, activity, overview, browse, dead_letters, stored_messages, tasks, webhooks, attempts)
-    nouns = (*of_queues, topics, subscriptions, projects, keys, limits, stream, events, health, docs)
+    nouns = (*of_queues, topics, subscriptions, projects, keys, limits, stream, events, health, docs, dashboard)
     for noun in nouns:
         app.include_router(noun.router)
     return app

@@ -1,0 +1,31 @@
+/** What the key may do. What it may not is not offered. */
+
+import { useQuery } from "@tanstack/preact-query";
+import { answer, api } from "./api/client";
+import type { Scope, Whoami } from "./api/schema";
+
+export function useWhoami() {
+  return useQuery({
+    queryKey: ["whoami"],
+    queryFn: () => answer(api.GET("/v1/whoami")),
+    staleTime: 60_000,
+    retry: (_, error) =>
+      !("problem" in error) || (error as { problem: { status: number } }).problem.status === 0,
+  });
+}
+
+export interface Access {
+  may: (scope: Scope) => boolean;
+  /** The root key: projects are its to manage. */
+  operator: boolean;
+  whoami: Whoami | undefined;
+}
+
+export function useAccess(): Access {
+  const { data } = useWhoami();
+  return {
+    whoami: data,
+    operator: data?.key_id === null,
+    may: (scope) => data !== undefined && (data.scopes.includes(scope) || data.scopes.includes("admin")),
+  };
+}

@@ -1,0 +1,76 @@
+/** The API, typed by its OpenAPI document. Everything the dashboard knows comes through here. */
+
+import createClient from "openapi-fetch";
+import { currentSession, signOut } from "../session";
+import { answered, unanswered } from "./reachable";
+import type { Problem, paths } from "./schema";
+
+/** A problem that the service answered, or that it did not answer. */
+export class ProblemError extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.detail);
+  }
+
+  /** Whether the same request may succeed later. */
+  get passing(): boolean {
+    return this.problem.status === 0 || this.problem.status === 429 || this.problem.status >= 500;
+  }
+}
+
+const PATIENCE = 20_000;
+
+export const api = createClient<paths>({ baseUrl: location.origin, fetch: (request) => request_(request) });
+
+/** Ask with the session's key; a key that is not known any more ends the session. */
+async function request_(request: Request): Promise<Response> {
+  const session = currentSession();
+  if (session && !request.headers.has("Authorization")) {
+    request.headers.set("Authorization", `Bearer ${session.key}`);
+    if (session.project) request.headers.set("Restante-Project", session.project);
+  }
+  const patience = AbortSignal.timeout(PATIENCE);
+  let response: Response;
+  try {
+    response = await fetch(request, { signal: AbortSignal.any([request.signal, patience]) });
+  } catch (error) {
+    if (request.signal.aborted) throw error;
+    unanswered();
+    throw new ProblemError(silence());
+  }
+  if (response.status >= 502) unanswered();
+  else answered();
+  if (response.status === 401 && session && session === currentSession()) signOut(true);
+  return response;
+}
+
+function silence(): Problem {
+  return {
+    type: "about:blank",
+    title: "No answer",
+    status: 0,
+    detail: "Restante does not answer. It is asked again by itself.",
+    code: "no_answer",
+    request_id: "",
+  };
+}
+
+type Answer<T> = { data?: T; error?: unknown; response: Response };
+
+/** Return what was answered; raise a ProblemError otherwise. */
+export async function answer<T>(asked: Promise<Answer<T>>): Promise<T> {
+  const { data, error, response } = await asked;
+  if (response.ok) return data as T;
+  throw new ProblemError(asProblem(error, response));
+}
+
+function asProblem(error: unknown, response: Response): Problem {
+  if (typeof error === "object" && error !== null && "detail" in error) return error as Problem;
+  return {
+    type: "about:blank",
+    title: response.statusText || "Unexpected answer",
+    status: response.status,
+    detail: `Something between this page and Restante answered ${response.status}.`,
+    code: "unexpected_answer",
+    request_id: response.headers.get("Request-Id") ?? "",
+  };
+}

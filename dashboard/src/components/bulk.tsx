@@ -1,0 +1,70 @@
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { plural } from "../format";
+import { Button, IconButton } from "./button";
+import { Confirm } from "./dialog";
+import type { IconName } from "./icon";
+import { ProblemNote } from "./problem";
+
+export interface BulkAction {
+  name: string;
+  icon?: IconName;
+  /** Asked about first. */
+  danger?: boolean;
+  about?: ComponentChildren;
+  run: () => Promise<unknown>;
+}
+
+/** What can be done with all that is selected, at the foot of the window. */
+export function BulkBar({
+  count,
+  noun,
+  actions,
+  clear,
+}: {
+  count: number;
+  noun: string;
+  actions: readonly BulkAction[];
+  clear: () => void;
+}) {
+  const [asked, setAsked] = useState<BulkAction | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<Error | null>(null);
+  const run = async (action: BulkAction) => {
+    if (action.danger) return setAsked(action);
+    setBusy(true);
+    setError(null);
+    await action.run().catch(setError);
+    setBusy(false);
+  };
+  return (
+    <section class="bulk" aria-label="Selection">
+      {error && <ProblemNote error={error} />}
+      <div class="bulk-row">
+        <strong>{plural(count, noun)}</strong>
+        {actions.map((action) => (
+          <Button
+            key={action.name}
+            busy={busy}
+            kind={action.danger ? "danger" : "plain"}
+            {...(action.icon && { icon: action.icon })}
+            onClick={() => run(action)}
+          >
+            {action.name}
+          </Button>
+        ))}
+        <IconButton label="Clear the selection" icon="close" onClick={clear} />
+      </div>
+      {asked && (
+        <Confirm
+          title={`${asked.name} ${plural(count, noun)}`}
+          action={`${asked.name} ${plural(count, noun)}`}
+          run={asked.run}
+          onClose={() => setAsked(null)}
+        >
+          {asked.about}
+        </Confirm>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,142 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { Button, IconButton } from "./button";
+import { TextField } from "./field";
+import type { IconName } from "./icon";
+import { ProblemNote } from "./problem";
+
+interface DialogProps {
+  title: string;
+  onClose: () => void;
+  wide?: boolean;
+}
+
+/** A native modal dialog: the browser keeps the focus in it, and gives it back. */
+export function Dialog({
+  title,
+  onClose,
+  children,
+  wide = false,
+}: DialogProps & { children: ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const label = useId();
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      class={wide ? "dialog wide" : "dialog"}
+      aria-labelledby={label}
+      onClose={onClose}
+      onMouseDown={(event) => {
+        if (event.target === dialog.current) onClose();
+      }}
+    >
+      <div class="dialog-body">
+        <header class="dialog-head">
+          <h2 id={label}>{title}</h2>
+          <IconButton label="Close" icon="close" onClick={onClose} />
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+/** The end of a dialog in which nothing is left to decide. */
+export function Done({ children = "Close", onClose }: { children?: string; onClose: () => void }) {
+  return (
+    <footer class="actions">
+      <Button kind="primary" onClick={onClose}>
+        {children}
+      </Button>
+    </footer>
+  );
+}
+
+interface FormProps extends DialogProps {
+  /** What the button says, and what it does; a problem that it raises is shown, and the dialog stays. */
+  action: string;
+  run: () => Promise<unknown>;
+  ready?: boolean;
+  danger?: boolean;
+  icon?: IconName;
+  /** What follows replaces this dialog: it is not closed when it is done. */
+  stays?: boolean;
+  children: (error: Error | null) => ComponentChildren;
+}
+
+/** A dialog that asks for something and then does it. */
+export function FormDialog({
+  action,
+  run,
+  ready = true,
+  danger = false,
+  icon,
+  stays = false,
+  children,
+  ...dialog
+}: FormProps) {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<Error | null>(null);
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    try {
+      await run();
+      if (!stays) dialog.onClose();
+    } catch (raised) {
+      setError(raised as Error);
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog {...dialog}>
+      <form class="stack" onSubmit={submit}>
+        {children(error)}
+        {error && <ProblemNote error={error} />}
+        <footer class="actions">
+          <Button onClick={dialog.onClose}>Cancel</Button>
+          <Button
+            type="submit"
+            kind={danger ? "danger" : "primary"}
+            busy={busy}
+            disabled={!ready}
+            {...(icon && { icon })}
+          >
+            {action}
+          </Button>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}
+
+interface ConfirmProps {
+  title: string;
+  /** What will be done, to what and to how many. */
+  children: ComponentChildren;
+  action: string;
+  /** To be typed before the button works: for what cannot be undone. */
+  typed?: string;
+  run: () => Promise<unknown>;
+  onClose: () => void;
+}
+
+export function Confirm({ children, typed, ...form }: ConfirmProps) {
+  const [entered, setEntered] = useState("");
+  return (
+    <FormDialog {...form} danger ready={typed === undefined || entered === typed}>
+      {() => (
+        <>
+          <div class="prose">{children}</div>
+          {typed !== undefined && (
+            <TextField label={`Type ${typed} to confirm`} mono value={entered} onValue={setEntered} />
+          )}
+        </>
+      )}
+    </FormDialog>
+  );
+}

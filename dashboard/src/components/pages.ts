@@ -1,0 +1,34 @@
+/** Lists of the API, page after page. */
+
+import { keepPreviousData, type QueryKey, useInfiniteQuery } from "@tanstack/preact-query";
+import { every } from "../api/polling";
+
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+
+/** Lists longer than this are not asked for again by themselves: each round asks for every page that was loaded. */
+const RENEWED_PAGES = 3;
+
+export function usePages<T>(
+  key: QueryKey,
+  fetchPage: (cursor: string | undefined) => Promise<Page<T>>,
+  { seconds, enabled = true }: { seconds?: number; enabled?: boolean } = {},
+) {
+  const query = useInfiniteQuery({
+    queryKey: key,
+    queryFn: ({ pageParam }) => fetchPage(pageParam),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    placeholderData: keepPreviousData,
+    enabled,
+    refetchInterval: (query) =>
+      seconds === undefined || (query.state.data?.pages.length ?? 0) > RENEWED_PAGES
+        ? false
+        : every(seconds)(query),
+    refetchOnWindowFocus: (query) => (query.state.data?.pages.length ?? 0) <= RENEWED_PAGES,
+  });
+  const pages = query.data?.pages ?? [];
+  return { ...query, items: pages.flatMap((page) => page.items), renewed: pages.length <= RENEWED_PAGES };
+}

@@ -1,0 +1,127 @@
+/**
+ * JSON that keeps everything: numbers as they were written, members given twice, their order.
+ *
+ * JSON.parse makes 12345678901234567890 into another number, and of two equal names forgets the first. The service keeps
+ * bodies byte for byte, so what is shown has to be what is there. RFC 8259.
+ */
+
+export type Json =
+  | { kind: "object"; members: [string, Json][] }
+  | { kind: "array"; items: Json[] }
+  /** `text`: as it was written, quotes included. */
+  | { kind: "string" | "number" | "word"; text: string };
+
+interface Member {
+  name: string;
+  /** Where the value stands in the text. */
+  from: number;
+  to: number;
+}
+
+const SPACE = /[ \t\n\r]*/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON has none of them unescaped
+const STRING = /"(?:[^"\\\u0000-\u001f]|\\.)*"/y;
+const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+// The service takes 900 levels; one more is its own document around the body.
+const DEEPEST = 1000;
+
+class Reader {
+  at = 0;
+  constructor(readonly text: string) {}
+
+  take(pattern: RegExp): string | null {
+    pattern.lastIndex = this.at;
+    const found = pattern.exec(this.text)?.[0] ?? null;
+    if (found !== null) this.at += found.length;
+    return found;
+  }
+
+  /** Skip blanks, and this character if it is next. */
+  skip(character: string): boolean {
+    this.take(SPACE);
+    if (this.text[this.at] !== character) return false;
+    this.at++;
+    return true;
+  }
+
+  expect(character: string): void {
+    if (!this.skip(character)) throw new SyntaxError(`expected ${character} at ${this.at}`);
+  }
+}
+
+/** Read a document. Raises SyntaxError. */
+export function readJson(text: string): Json {
+  const reader = new Reader(text);
+  const value = readValue(reader, 0);
+  reader.take(SPACE);
+  if (reader.at !== text.length) throw new SyntaxError(`unexpected text at ${reader.at}`);
+  return value;
+}
+
+function readValue(reader: Reader, depth: number): Json {
+  if (depth > DEEPEST) throw new SyntaxError("too deep");
+  if (reader.skip("{")) return { kind: "object", members: readMembers(reader, depth) };
+  if (reader.skip("[")) return { kind: "array", items: readItems(reader, depth) };
+  const string = reader.take(STRING);
+  if (string !== null) return { kind: "string", text: string };
+  const scalar = reader.take(SCALAR);
+  if (scalar === null) throw new SyntaxError(`unexpected text at ${reader.at}`);
+  return { kind: /^[-\d]/.test(scalar) ? "number" : "word", text: scalar };
+}
+
+function readMembers(reader: Reader, depth: number): [string, Json][] {
+  const members: [string, Json][] = [];
+  if (reader.skip("}")) return members;
+  do {
+    reader.take(SPACE);
+    const name = reader.take(STRING);
+    if (name === null) throw new SyntaxError(`expected a name at ${reader.at}`);
+    reader.expect(":");
+    members.push([name, readValue(reader, depth + 1)]);
+  } while (reader.skip(","));
+  reader.expect("}");
+  return members;
+}
+
+function readItems(reader: Reader, depth: number): Json[] {
+  const items: Json[] = [];
+  if (reader.skip("]")) return items;
+  do items.push(readValue(reader, depth + 1));
+  while (reader.skip(","));
+  reader.expect("]");
+  return items;
+}
+
+/** Return the text of one member of an object, exactly as it stands there; null if it has none of that name. */
+export function memberText(text: string, wanted: string): string | null {
+  const reader = new Reader(text);
+  reader.expect("{");
+  let found: Member | null = null;
+  if (reader.skip("}")) return null;
+  do {
+    reader.take(SPACE);
+    const name = reader.take(STRING);
+    if (name === null) throw new SyntaxError(`expected a name at ${reader.at}`);
+    reader.expect(":");
+    reader.take(SPACE);
+    const from = reader.at;
+    readValue(reader, 0);
+    if (JSON.parse(name) === wanted) found = { name, from, to: reader.at };
+  } while (reader.skip(","));
+  return found && text.slice(found.from, found.to);
+}
+
+/** Write JSON on several lines, with nothing in it changed but the blanks. */
+export function pretty(value: Json, indent = ""): string {
+  const deeper = `${indent}  `;
+  if (value.kind === "object") {
+    if (value.members.length === 0) return "{}";
+    const members = value.members.map(([name, member]) => `${deeper}${name}: ${pretty(member, deeper)}`);
+    return `{\n${members.join(",\n")}\n${indent}}`;
+  }
+  if (value.kind === "array") {
+    if (value.items.length === 0) return "[]";
+    return `[\n${value.items.map((item) => `${deeper}${pretty(item, deeper)}`).join(",\n")}\n${indent}]`;
+  }
+  return value.text;
+}

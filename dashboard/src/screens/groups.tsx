@@ -1,0 +1,95 @@
+import { Link } from "wouter-preact";
+import { answer, api } from "../api/client";
+import type { Group, Queue } from "../api/schema";
+import { Choice } from "../components/choice";
+import { Listing } from "../components/listing";
+import { usePages } from "../components/pages";
+import { Badge, Empty } from "../components/states";
+import type { Column } from "../components/table";
+import { Ago } from "../components/time";
+import { count } from "../format";
+import { useParams } from "../params";
+
+/** The groups of a fifo queue: how much waits in each, and which message holds it. */
+export function Groups({ queue }: { queue: Queue }) {
+  const [param, setParam] = useParams<"blocked">();
+  const blocked = param("blocked") !== "";
+  const list = usePages(
+    ["queues", "groups", queue.name, blocked],
+    (cursor) =>
+      answer(
+        api.GET("/v1/queues/{queue}/groups", {
+          params: {
+            path: { queue: queue.name },
+            query: { limit: 200, ...(blocked && { blocked }), ...(cursor && { cursor }) },
+          },
+        }),
+      ),
+    { seconds: 3 },
+  );
+  return (
+    <div class="stack">
+      <div class="toolbar">
+        <Choice
+          label="Which groups"
+          value={blocked ? "1" : ""}
+          onValue={(value) => setParam({ blocked: value })}
+          options={[
+            ["", "All"],
+            ["1", "Held"],
+          ]}
+        />
+      </div>
+      <Listing
+        list={list}
+        label="Groups"
+        columns={columns(queue.name)}
+        keyOf={({ group }) => JSON.stringify(group)}
+        empty={
+          <Empty title={blocked ? "No group is held" : "No groups"}>
+            Messages of one group are given out in their order, one consumer at a time.
+          </Empty>
+        }
+      />
+    </div>
+  );
+}
+
+function columns(queue: string): Column<Group>[] {
+  return [
+    {
+      name: "group",
+      head: "Group",
+      kind: "grow",
+      cell: ({ group }) =>
+        group === null ? (
+          <span class="faint">without a group</span>
+        ) : (
+          <Link class="mono clip" href={`/queues/${queue}/messages?group=${encodeURIComponent(group)}`}>
+            {group}
+          </Link>
+        ),
+    },
+    { name: "depth", head: "Messages", kind: "number", cell: ({ depth }) => count(depth) },
+    {
+      name: "holder",
+      head: "Held by",
+      kind: "grow",
+      cell: ({ held_by }) =>
+        held_by && (
+          <span class="name-cell">
+            <Badge state={held_by.reason === "lease" ? "leased" : "delayed"} />
+            <Link class="mono clip" href={`/queues/${queue}/messages/${held_by.message_id}`}>
+              {held_by.message_id}
+            </Link>
+          </span>
+        ),
+    },
+    {
+      name: "since",
+      head: "Until",
+      kind: "number extra",
+      cell: ({ held_by }) => held_by && <Ago time={held_by.until} />,
+    },
+  ];
+}

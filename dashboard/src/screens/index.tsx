@@ -1,0 +1,46 @@
+/** Which screen each path leads to. Paths are below /dashboard; filters are in the query, so a view can be sent as a link. */
+
+import { Link, Route, Switch } from "wouter-preact";
+import { Empty } from "../components/states";
+import { DeadLetters } from "./dead-letters";
+import { Keys } from "./keys";
+import { Overview } from "./overview";
+import { Playground } from "./playground";
+import { Projects } from "./projects";
+import { QueueScreen } from "./queue";
+import { Queues } from "./queues";
+import { Tasks } from "./tasks";
+import { TopicScreen } from "./topic";
+import { Topics } from "./topics";
+import { WebhookScreen } from "./webhook";
+import { Webhooks } from "./webhooks";
+
+export function Screens() {
+  return (
+    <Switch>
+      <Route path="/" component={Overview} />
+      <Route path="/queues" component={Queues} />
+      <Route path="/queues/:queue/webhooks/:webhook">
+        {({ queue, webhook }) => (
+          <WebhookScreen queue={queue} webhook={webhook} key={`${queue} ${webhook}`} />
+        )}
+      </Route>
+      <Route<{ queue: string; tab?: string; id?: string }> path="/queues/:queue/:tab?/:id?">
+        {({ queue, tab, id }) => <QueueScreen name={queue} tab={tab ?? ""} id={id} key={queue} />}
+      </Route>
+      <Route path="/dead-letters" component={DeadLetters} />
+      <Route path="/topics" component={Topics} />
+      <Route path="/topics/:topic">{({ topic }) => <TopicScreen name={topic} key={topic} />}</Route>
+      <Route path="/webhooks" component={Webhooks} />
+      <Route path="/tasks" component={Tasks} />
+      <Route path="/keys" component={Keys} />
+      <Route path="/projects" component={Projects} />
+      <Route path="/playground" component={Playground} />
+      <Route>
+        <Empty title="There is no such screen">
+          <Link href="/">To the overview</Link>
+        </Empty>
+      </Route>
+    </Switch>
+  );
+}

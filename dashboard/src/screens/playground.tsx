@@ -1,0 +1,192 @@
+import { useState } from "preact/hooks";
+import { useAccess } from "../access";
+import { answer, api } from "../api/client";
+import type { Received } from "../api/schema";
+import { Button } from "../components/button";
+import { CodeBox } from "../components/copy";
+import { TextField } from "../components/field";
+import { Card, PageHead } from "../components/page";
+import { ProblemNote } from "../components/problem";
+import { Ago } from "../components/time";
+import { curl } from "../curl";
+import { useParams } from "../params";
+import { BLANK, MessageFields, requestText, sendText } from "./send";
+import { Stream } from "./stream";
+
+/** Everything that a program does with a queue, by hand; each with the command that does the same. */
+export function Playground() {
+  const [param, setParam] = useParams<"queue">();
+  const { may } = useAccess();
+  const queue = param("queue");
+  return (
+    <>
+      <PageHead title="Playground" />
+      <div class="stack">
+        <Card label="Which queue">
+          <TextField
+            label="Queue"
+            mono
+            value={queue}
+            onValue={(value) => setParam({ queue: value.trim() })}
+            placeholder="orders"
+            hint="Messages that are received here are taken from your consumers, until they are settled or their lease ends."
+          />
+        </Card>
+        {queue && (
+          <div class="halves" key={queue}>
+            {may("send") && <Send queue={queue} />}
+            {may("receive") && <Receive queue={queue} />}
+            {may("receive") && <Stream queue={queue} />}
+          </div>
+        )}
+      </div>
+    </>
+  );
+}
+
+function Send({ queue }: { queue: string }) {
+  const [draft, setDraft] = useState(BLANK);
+  const [outcome, setOutcome] = useState<string | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  const request = requestText(draft);
+  const send = async (event: Event) => {
+    event.preventDefault();
+    setError(null);
+    setOutcome(null);
+    await sendText(queue, request)
+      .then((sent) => setOutcome(JSON.stringify(sent, null, 2)))
+      .catch(setError);
+  };
+  return (
+    <Card title="Send">
+      <form class="stack" onSubmit={send}>
+        <MessageFields
+          draft={draft}
+          error={error}
+          change={(changes) => setDraft((old) => ({ ...old, ...changes }))}
+        />
+        <CodeBox text={curl("POST", `/v1/queues/${queue}/messages`, request)} />
+        <Button type="submit" kind="primary" icon="send">
+          Send
+        </Button>
+        {error && <ProblemNote error={error} />}
+        {outcome && <CodeBox text={outcome} />}
+      </form>
+    </Card>
+  );
+}
+
+function Receive({ queue }: { queue: string }) {
+  const [most, setMost] = useState("1");
+  const [wait, setWait] = useState("10");
+  const [held, setHeld] = useState<Received[]>([]);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<Error | null>(null);
+  const [nothing, setNothing] = useState(false);
+  const body = { max_messages: Number(most), wait: Number(wait) };
+  const receive = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    setNothing(false);
+    await answer(api.POST("/v1/queues/{queue}/messages/receive", { params: { path: { queue } }, body }))
+      .then(({ messages }) => {
+        setHeld((old) => [...messages, ...old]);
+        setNothing(messages.length === 0);
+      })
+      .catch(setError);
+    setBusy(false);
+  };
+  return (
+    <Card title="Receive">
+      <form class="stack" onSubmit={receive}>
+        <div class="columns">
+          <TextField label="Messages at most" type="number" value={most} onValue={setMost} />
+          <TextField
+            label="Wait, s"
+            type="number"
+            value={wait}
+            onValue={setWait}
+            hint="Up to 15 here, 60 in the API"
+          />
+        </div>
+        <CodeBox text={curl("POST", `/v1/queues/${queue}/messages/receive`, JSON.stringify(body))} />
+        <Button type="submit" kind="primary" busy={busy} disabled={!(Number(wait) <= 15)}>
+          {busy ? "Waiting …" : "Receive"}
+        </Button>
+        {error && <ProblemNote error={error} />}
+        {nothing && <p class="quiet">Nothing came within {wait} s.</p>}
+      </form>
+      <ul class="lines">
+        {held.map((message) => (
+          <Held
+            key={message.receipt}
+            message={message}
+            gone={() => setHeld((old) => old.filter((other) => other !== message))}
+          />
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+/** A message that this page holds, and what can be done with its receipt. */
+function Held({ message, gone }: { message: Received; gone: () => void }) {
+  const [error, setError] = useState<Error | null>(null);
+  const [until, setUntil] = useState(message.lease_expires_at);
+  const params = { path: { receipt: message.receipt } };
+  const settle = (asked: Promise<unknown>) => asked.then(gone).catch(setError);
+  return (
+    <li class="held">
+      <div class="line">
+        <div class="line-text">
+          <span class="mono clip">{JSON.stringify(message.body ?? message.body_base64)}</span>
+          <span class="faint">
+            receive {message.receive_count}, lease ends <Ago time={until} />
+          </span>
+        </div>
+      </div>
+      <div class="actions">
+        <Button
+          kind="primary"
+          onClick={() => settle(answer(api.DELETE("/v1/receipts/{receipt}", { params })))}
+        >
+          Delete
+        </Button>
+        <Button
+          onClick={() =>
+            answer(api.PATCH("/v1/receipts/{receipt}", { params, body: { visibility_timeout: 60 } }))
+              .then(({ lease_expires_at }) => setUntil(lease_expires_at))
+              .catch(setError)
+          }
+        >
+          Extend 60 s
+        </Button>
+        <Button
+          onClick={() => settle(answer(api.POST("/v1/receipts/{receipt}/release", { params, body: {} })))}
+        >
+          Release
+        </Button>
+        <Button
+          onClick={() =>
+            settle(
+              answer(
+                api.POST("/v1/receipts/{receipt}/reject", {
+                  params,
+                  body: { error: "rejected in the playground" },
+                }),
+              ),
+            )
+          }
+        >
+          Reject
+        </Button>
+      </div>
+      <details>
+        <summary>Delete it as curl</summary>
+        <CodeBox text={curl("DELETE", `/v1/receipts/${message.receipt}`)} />
+      </details>
+      {error && <ProblemNote error={error} />}
+    </li>
+  );
+}

@@ -1,0 +1,176 @@
+import { useQueryClient } from "@tanstack/preact-query";
+import { useState } from "preact/hooks";
+import { useAccess } from "../access";
+import { answer, api } from "../api/client";
+import type { LimitFields, Project } from "../api/schema";
+import { Button } from "../components/button";
+import { Confirm, FormDialog } from "../components/dialog";
+import { TextField } from "../components/field";
+import { Listing } from "../components/listing";
+import { PageHead } from "../components/page";
+import { usePages } from "../components/pages";
+import { fieldProblem } from "../components/problem";
+import { Empty } from "../components/states";
+import type { Column } from "../components/table";
+import { say } from "../components/toasts";
+import { short } from "../format";
+import { enterProject } from "../session";
+
+const LIMITS: readonly (readonly [keyof LimitFields, string])[] = [
+  ["queues", "Queues"],
+  ["messages", "Messages"],
+  ["bytes", "Bytes of messages"],
+  ["requests_per_second", "Requests a second"],
+  ["parked_receives", "Receives that wait"],
+];
+
+export function Projects() {
+  const { operator, whoami } = useAccess();
+  const [edited, setEdited] = useState<Project | "new" | null>(null);
+  const [deleted, setDeleted] = useState<Project | null>(null);
+  const queries = useQueryClient();
+  const list = usePages(
+    ["projects", "list"],
+    (cursor) =>
+      answer(api.GET("/v1/projects", { params: { query: { limit: 200, ...(cursor && { cursor }) } } })),
+    { seconds: 15, enabled: operator },
+  );
+  if (!operator)
+    return <Empty title="Projects are the operator's">Sign in with the root key to see them.</Empty>;
+  return (
+    <>
+      <PageHead title="Projects">
+        <Button kind="primary" icon="plus" onClick={() => setEdited("new")}>
+          Create project
+        </Button>
+      </PageHead>
+      <Listing
+        list={list}
+        label="Projects"
+        columns={columns(whoami?.project ?? "", setEdited, setDeleted)}
+        keyOf={({ name }) => name}
+        empty={<Empty title="No projects" />}
+      />
+      {edited && (
+        <ProjectDialog {...(edited !== "new" && { project: edited })} onClose={() => setEdited(null)} />
+      )}
+      {deleted && (
+        <Confirm
+          title={`Delete ${deleted.name}`}
+          action="Delete the project and all in it"
+          typed={deleted.name}
+          onClose={() => setDeleted(null)}
+          run={async () => {
+            const params = { path: { project: deleted.name }, query: { force: true } };
+            await answer(api.DELETE("/v1/projects/{project}", { params }));
+            say(`Deleted ${deleted.name}.`);
+            if (deleted.name === whoami?.project) enterProject("default");
+            else await queries.invalidateQueries({ queryKey: ["projects"] });
+          }}
+        >
+          <p>
+            Every queue, message, topic, webhook and key of <strong class="mono">{deleted.name}</strong> is
+            removed for good.
+          </p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function columns(
+  current: string,
+  edit: (project: Project) => void,
+  remove: (project: Project) => void,
+): Column<Project>[] {
+  return [
+    {
+      name: "name",
+      head: "Project",
+      kind: "grow",
+      cell: ({ name }) => (
+        <span class="name-cell">
+          <button type="button" class="link mono clip" onClick={() => enterProject(name)}>
+            {name}
+          </button>
+          {name === current && <span class="badge blue">here</span>}
+        </span>
+      ),
+    },
+    ...LIMITS.map(
+      ([limit, head]): Column<Project> => ({
+        name: limit,
+        head,
+        kind: "number extra",
+        cell: ({ limits }) => {
+          const value = limits[limit];
+          return value === null ? <span class="faint">no bound</span> : short(value);
+        },
+      }),
+    ),
+    {
+      name: "actions",
+      head: <span class="hidden">Actions</span>,
+      cell: (project) => (
+        <span class="name-cell">
+          <Button onClick={() => edit(project)} aria-label={`Limits of ${project.name}`}>
+            Limits
+          </Button>
+          <Button kind="danger" onClick={() => remove(project)} aria-label={`Delete ${project.name}`}>
+            Delete
+          </Button>
+        </span>
+      ),
+    },
+  ];
+}
+
+function ProjectDialog({ project, onClose }: { project?: Project; onClose: () => void }) {
+  const queries = useQueryClient();
+  const [name, setName] = useState(project?.name ?? "");
+  const [limits, setLimits] = useState<Record<string, string>>(
+    Object.fromEntries(LIMITS.map(([limit]) => [limit, String(project?.limits[limit] ?? "")])),
+  );
+  const save = async () => {
+    const path = { project: name.trim() };
+    const wanted: LimitFields = Object.fromEntries(
+      LIMITS.map(([limit]) => [limit, limits[limit]?.trim() ? Number(limits[limit]) : null]),
+    );
+    if (project)
+      await answer(api.PATCH("/v1/projects/{project}", { params: { path }, body: { limits: wanted } }));
+    else {
+      const params = { path, header: { "If-None-Match": "*" } };
+      await answer(api.PUT("/v1/projects/{project}", { params, body: { limits: wanted } }));
+    }
+    await queries.invalidateQueries({ queryKey: ["projects"] });
+    say("Saved.");
+  };
+  return (
+    <FormDialog
+      title={project ? `Limits of ${project.name}` : "Create project"}
+      action={project ? "Save" : "Create project"}
+      ready={name.trim() !== ""}
+      run={save}
+      onClose={onClose}
+    >
+      {(error) => (
+        <>
+          {!project && <TextField label="Name" mono required autofocus value={name} onValue={setName} />}
+          <div class="columns">
+            {LIMITS.map(([limit, label]) => (
+              <TextField
+                key={limit}
+                label={label}
+                type="number"
+                hint="Empty: no bound"
+                value={limits[limit] ?? ""}
+                error={fieldProblem(error, `/limits/${limit}`)}
+                onValue={(value) => setLimits((old) => ({ ...old, [limit]: value }))}
+              />
+            ))}
+          </div>
+        </>
+      )}
+    </FormDialog>
+  );
+}

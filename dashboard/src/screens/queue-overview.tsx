@@ -1,0 +1,146 @@
+import { useQuery } from "@tanstack/preact-query";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Link } from "wouter-preact";
+import { answer, api } from "../api/client";
+import { every } from "../api/polling";
+import type { Queue, QueueActivity, QueueStats } from "../api/schema";
+import { Chart, type Line } from "../components/chart";
+import { CodeBox } from "../components/copy";
+import { Card } from "../components/page";
+import { ProblemNote } from "../components/problem";
+import { Empty, Loading } from "../components/states";
+import { StatsFigures } from "../components/stats";
+import { rate } from "../format";
+
+export function QueueOverview({ queue }: { queue: Queue }) {
+  return (
+    <div class="stack">
+      <StatsFigures stats={queue.stats} />
+      <div class="halves">
+        <LiveDepth queue={queue} />
+        <Rates queue={queue.name} />
+      </div>
+      <Feeds queue={queue.name} />
+      {queue.stats.total === 0 && (
+        <Empty
+          title="Nothing waits here"
+          curl={`curl ${location.origin}/v1/queues/${queue.name}/messages -H "Authorization: Bearer $KEY" \\\n  -d '{"body": {"order": 17}}'`}
+        >
+          Send a message:
+        </Empty>
+      )}
+    </div>
+  );
+}
+
+interface Sample {
+  at: number;
+  stats: QueueStats;
+}
+
+const SAMPLES = 300;
+
+/** What the page has seen since it was opened: the answers of the queue, as they came. */
+function LiveDepth({ queue }: { queue: Queue }) {
+  const samples = useRef<Sample[]>([]);
+  const [, redraw] = useState(0);
+  const { stats } = queue;
+  useEffect(() => {
+    samples.current = [...samples.current.slice(1 - SAMPLES), { at: Date.now() / 1000, stats }];
+    redraw(samples.current.length);
+  }, [stats]);
+  const line = (of: "ready" | "leased" | "delayed", label: string, tone: string): Line => ({
+    label,
+    tone,
+    values: samples.current.map((sample) => sample.stats[of]),
+  });
+  return (
+    <Card title="Messages, live">
+      <Chart
+        label="Ready, leased and delayed messages since this page was opened"
+        span={300}
+        times={samples.current.map(({ at }) => at)}
+        lines={[
+          line("ready", "Ready", "blue"),
+          line("leased", "Leased", "amber"),
+          line("delayed", "Delayed", "violet"),
+        ]}
+      />
+    </Card>
+  );
+}
+
+function Rates({ queue }: { queue: string }) {
+  const { data, error } = useQuery({
+    queryKey: ["queues", "activity", queue],
+    queryFn: () =>
+      answer(
+        api.GET("/v1/queues/{queue}/activity", {
+          params: { path: { queue }, query: { resolution: 30, period: 3600 } },
+        }),
+      ),
+    refetchInterval: every(10),
+  });
+  return (
+    <Card title="Per second, last hour">
+      {data ? <RatesChart activity={data} /> : error ? <ProblemNote error={error} /> : <Loading />}
+    </Card>
+  );
+}
+
+type Counts = Pick<QueueActivity, "start" | "resolution" | "sent" | "received" | "deleted" | "dead_lettered">;
+
+/** Messages a second. The bucket under way is left out: it would always seem to fall. */
+export function RatesChart({ activity }: { activity: Counts }) {
+  const start = Date.parse(activity.start) / 1000;
+  const whole = activity.sent.length - 1;
+  const line = (
+    of: "sent" | "received" | "deleted" | "dead_lettered",
+    label: string,
+    tone: string,
+  ): Line => ({
+    label,
+    tone,
+    values: activity[of].slice(0, whole).map((n) => n / activity.resolution),
+    write: rate,
+  });
+  return (
+    <Chart
+      label="Messages sent, received, deleted and dead-lettered a second over the last hour"
+      times={Array.from({ length: whole }, (_, index) => start + index * activity.resolution)}
+      lines={[
+        line("sent", "Sent", "blue"),
+        line("received", "Received", "amber"),
+        line("deleted", "Deleted", "green"),
+        line("dead_lettered", "Dead", "red"),
+      ]}
+    />
+  );
+}
+
+/** The topics whose messages are copied to this queue. */
+function Feeds({ queue }: { queue: string }) {
+  const { data } = useQuery({
+    queryKey: ["queues", "subscriptions", queue],
+    queryFn: () => answer(api.GET("/v1/queues/{queue}/subscriptions", { params: { path: { queue } } })),
+    staleTime: 30_000,
+  });
+  if (!data || data.items.length === 0) return null;
+  return (
+    <Card title="Fed by topics">
+      <ul class="lines">
+        {data.items.map((subscription) => (
+          <li key={`${subscription.topic} ${subscription.name}`}>
+            <Link class="mono" href={`/topics/${subscription.topic}`}>
+              {subscription.topic}
+            </Link>{" "}
+            as <span class="mono">{subscription.name}</span>
+            {Object.keys(subscription.filter).length > 0 && (
+              <CodeBox text={JSON.stringify(subscription.filter)} />
+            )}
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}

@@ -1,0 +1,347 @@
+import { useQuery, useQueryClient } from "@tanstack/preact-query";
+import { useEffect, useState } from "preact/hooks";
+import { Link } from "wouter-preact";
+import { useAccess } from "../access";
+import { answer, api } from "../api/client";
+import { every } from "../api/polling";
+import type { Queue } from "../api/schema";
+import { BulkBar } from "../components/bulk";
+import { Button } from "../components/button";
+import { Icon } from "../components/icon";
+import { Listing } from "../components/listing";
+import { PageHead } from "../components/page";
+import { usePages } from "../components/pages";
+import { Sparkline } from "../components/sparkline";
+import { Badge, Empty } from "../components/states";
+import { Amount, Oldest } from "../components/stats";
+import type { Column } from "../components/table";
+import { say } from "../components/toasts";
+import { useParams } from "../params";
+import { CreateQueue } from "./queue-form";
+
+type Sort = "name" | "age" | "ready" | "leased" | "delayed";
+
+export function Queues() {
+  const [param, setParam] = useParams<"search" | "label" | "sort" | "down">();
+  const { may } = useAccess();
+  const [creating, setCreating] = useState(false);
+  const search = param("search");
+  const label = param("label");
+  const sort = (param("sort") || "name") as Sort;
+  const list = usePages(
+    ["queues", "list", search, label, sort === "age"],
+    (cursor) => answer(api.GET("/v1/queues", { params: { query: query(search, label, sort, cursor) } })),
+    { seconds: 5 },
+  );
+  const queues = sorted(list.items, sort);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const sparks = useSparks(list.items.map(({ name }) => name));
+  const toggle = (name: string) => setSelected(toggled(selected, name));
+  const columns = [
+    ...(may("manage") ? [selection(selected, setSelected, queues)] : []),
+    ...makeColumns(sort, (next) => setParam({ sort: next === "name" ? "" : next }), sparks),
+  ];
+  return (
+    <>
+      <PageHead title="Queues">
+        {may("manage") && (
+          <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
+            Create queue
+          </Button>
+        )}
+      </PageHead>
+      <Filters search={search} label={label} set={setParam} />
+      <Listing
+        list={list}
+        label="Queues"
+        columns={columns}
+        items={queues}
+        keyOf={({ name }) => name}
+        selected={({ name }) => selected.has(name)}
+        empty={<NoQueues filtered={search !== "" || label !== ""} may={may("manage")} />}
+      />
+      {sort !== "name" && sort !== "age" && list.hasNextPage && (
+        <p class="hint">Sorted within the {list.items.length} queues that are loaded.</p>
+      )}
+      {!list.renewed && (
+        <p class="hint">
+          A list this long is not renewed by itself. <Button onClick={() => list.refetch()}>Renew</Button>
+        </p>
+      )}
+      {selected.size > 0 && (
+        <QueuesBar names={[...selected]} clear={() => setSelected(new Set())} toggle={toggle} />
+      )}
+      {creating && <CreateQueue onClose={() => setCreating(false)} />}
+    </>
+  );
+}
+
+function query(search: string, label: string, sort: Sort, cursor: string | undefined) {
+  return {
+    limit: 200,
+    ...(search && { search }),
+    ...(label && { label: label.split(",") }),
+    ...(sort === "age" && { order: "age" as const }),
+    ...(cursor && { cursor }),
+  };
+}
+
+/** By name and age the service sorts; by the rest this page does, what it has loaded. */
+function sorted(queues: readonly Queue[], sort: Sort): readonly Queue[] {
+  if (sort === "name" || sort === "age") return queues;
+  return [...queues].sort((one, other) => other.stats[sort] - one.stats[sort]);
+}
+
+export function toggled(set: ReadonlySet<string>, member: string): ReadonlySet<string> {
+  const next = new Set(set);
+  if (!next.delete(member)) next.add(member);
+  return next;
+}
+
+function Filters({
+  search,
+  label,
+  set,
+}: {
+  search: string;
+  label: string;
+  set: (changes: { search?: string; label?: string }) => void;
+}) {
+  const [typed, setTyped] = useState(search);
+  useEffect(() => {
+    if (typed === search) return;
+    const timer = setTimeout(() => set({ search: typed.trim() }), 150);
+    return () => clearTimeout(timer);
+  });
+  return (
+    <div class="toolbar">
+      <div class="filter">
+        <Icon name="search" />
+        <input
+          type="search"
+          data-filter
+          aria-label="Filter by name"
+          placeholder="Filter by name"
+          value={typed}
+          autocomplete="off"
+          spellcheck={false}
+          onInput={(event) => setTyped(event.currentTarget.value)}
+        />
+        <kbd>/</kbd>
+      </div>
+      {label !== "" &&
+        label.split(",").map((pair) => (
+          <button
+            key={pair}
+            type="button"
+            class="chip"
+            aria-label={`Remove the label ${pair}`}
+            onClick={() =>
+              set({
+                label: label
+                  .split(",")
+                  .filter((other) => other !== pair)
+                  .join(","),
+              })
+            }
+          >
+            {pair} <Icon name="close" />
+          </button>
+        ))}
+    </div>
+  );
+}
+
+function NoQueues({ filtered, may }: { filtered: boolean; may: boolean }) {
+  if (filtered) return <Empty title="No queue matches">Remove a letter or a label.</Empty>;
+  return (
+    <Empty
+      title="No queues yet"
+      curl={`curl -X PUT ${location.origin}/v1/queues/orders -H "Authorization: Bearer $KEY"`}
+    >
+      {may ? "Create one here, or from a shell:" : "Whoever has a key with the scope manage creates one:"}
+    </Empty>
+  );
+}
+
+/** How many messages each queue held over the last hour, for the first hundred that are loaded. */
+function useSparks(names: readonly string[]): ReadonlyMap<string, readonly number[]> {
+  const asked = names.slice(0, 100);
+  const { data } = useQuery({
+    queryKey: ["activity", asked],
+    queryFn: () => answer(api.GET("/v1/activity", { params: { query: { queue: asked, resolution: 120 } } })),
+    enabled: asked.length > 0,
+    refetchInterval: every(30),
+    placeholderData: (before) => before,
+  });
+  return new Map(data?.items.map((item) => [item.queue, item.total]));
+}
+
+function makeColumns(
+  sort: Sort,
+  setSort: (sort: Sort) => void,
+  sparks: ReadonlyMap<string, readonly number[]>,
+): Column<Queue>[] {
+  const by = (name: Sort): NonNullable<Column<Queue>["sort"]> => ({
+    direction: sort === name ? (name === "name" ? "up" : "down") : null,
+    toggle: () => setSort(name),
+  });
+  return [
+    {
+      name: "name",
+      head: "Name",
+      kind: "grow",
+      sort: by("name"),
+      cell: (queue) => <NameCell queue={queue} />,
+    },
+    {
+      name: "age",
+      head: "Oldest",
+      kind: "number",
+      sort: by("age"),
+      cell: ({ stats }) => <Oldest stats={stats} />,
+    },
+    {
+      name: "ready",
+      head: "Ready",
+      kind: "number",
+      sort: by("ready"),
+      cell: ({ stats }) => <Amount stats={stats} of="ready" />,
+    },
+    {
+      name: "leased",
+      head: "Leased",
+      kind: "number extra",
+      sort: by("leased"),
+      cell: ({ stats }) => <Amount stats={stats} of="leased" />,
+    },
+    {
+      name: "delayed",
+      head: "Delayed",
+      kind: "number extra",
+      sort: by("delayed"),
+      cell: ({ stats }) => <Amount stats={stats} of="delayed" />,
+    },
+    {
+      name: "depth",
+      head: "Last hour",
+      kind: "extra",
+      cell: ({ name }) => <Sparkline values={sparks.get(name) ?? []} label="Messages over the last hour" />,
+    },
+  ];
+}
+
+function NameCell({ queue }: { queue: Queue }) {
+  const labels = Object.entries(queue.labels);
+  return (
+    <span class="name-cell">
+      <Link class="mono clip" href={`/queues/${queue.name}`} title={queue.name}>
+        {queue.name}
+      </Link>
+      {queue.type === "fifo" && <span class="badge grey">fifo</span>}
+      {queue.paused && <Badge state="paused" />}
+      {labels.slice(0, 3).map(([name, value]) => (
+        <Link
+          key={name}
+          class="chip extra clip"
+          href={`/queues?label=${encodeURIComponent(`${name}:${value}`)}`}
+        >
+          {name}:{value}
+        </Link>
+      ))}
+      {labels.length > 3 && <span class="faint extra">+{labels.length - 3}</span>}
+    </span>
+  );
+}
+
+function selection(
+  selected: ReadonlySet<string>,
+  set: (names: ReadonlySet<string>) => void,
+  shown: readonly Queue[],
+): Column<Queue> {
+  const all = shown.length > 0 && shown.every(({ name }) => selected.has(name));
+  return {
+    name: "check",
+    kind: "check",
+    head: (
+      <input
+        type="checkbox"
+        aria-label="Select all that are loaded"
+        checked={all}
+        onChange={() => set(all ? new Set() : new Set(shown.map(({ name }) => name)))}
+      />
+    ),
+    cell: ({ name }) => (
+      <input
+        type="checkbox"
+        aria-label={`Select ${name}`}
+        checked={selected.has(name)}
+        onChange={() => set(toggled(selected, name))}
+      />
+    ),
+  };
+}
+
+function QueuesBar({
+  names,
+  clear,
+}: {
+  names: readonly string[];
+  clear: () => void;
+  toggle: (name: string) => void;
+}) {
+  const queries = useQueryClient();
+  const each = async (verb: string, one: (queue: string) => Promise<unknown>) => {
+    for (const name of names) await one(name);
+    say(`${verb} ${names.length} queue${names.length === 1 ? "" : "s"}.`);
+    clear();
+    await queries.invalidateQueries({ queryKey: ["queues"] });
+  };
+  const pause = (paused: boolean) => (queue: string) =>
+    answer(api.PATCH("/v1/queues/{queue}", { params: { path: { queue } }, body: { paused } }));
+  return (
+    <BulkBar
+      count={names.length}
+      noun="queue"
+      clear={clear}
+      actions={[
+        { name: "Pause", icon: "pause", run: () => each("Paused", pause(true)) },
+        { name: "Resume", icon: "play", run: () => each("Resumed", pause(false)) },
+        {
+          name: "Purge",
+          danger: true,
+          about: <NameList names={names} lead="All messages of these queues are removed, leased ones too:" />,
+          run: () =>
+            each("Purged", (queue) =>
+              answer(api.POST("/v1/queues/{queue}/purge", { params: { path: { queue } } })),
+            ),
+        },
+        {
+          name: "Delete",
+          danger: true,
+          about: <NameList names={names} lead="These queues are deleted with all their messages:" />,
+          run: () =>
+            each("Deleted", (queue) =>
+              answer(api.DELETE("/v1/queues/{queue}", { params: { path: { queue } } })),
+            ),
+        },
+      ]}
+    />
+  );
+}
+
+function NameList({ names, lead }: { names: readonly string[]; lead: string }) {
+  return (
+    <>
+      <p>{lead}</p>
+      <ul class="names">
+        {names.slice(0, 10).map((name) => (
+          <li key={name} class="mono">
+            {name}
+          </li>
+        ))}
+      </ul>
+      {names.length > 10 && <p>and {names.length - 10} more.</p>}
+    </>
+  );
+}

@@ -1,0 +1,229 @@
+/** Composing a message: what is typed goes out as it is, byte for byte. */
+
+import { useQueryClient } from "@tanstack/preact-query";
+import { useState } from "preact/hooks";
+import { answer, api } from "../api/client";
+import type { Message, Sent } from "../api/schema";
+import { CodeBox } from "../components/copy";
+import { FormDialog } from "../components/dialog";
+import { AreaField, SelectField, TextField } from "../components/field";
+import { fieldProblem } from "../components/problem";
+import { say } from "../components/toasts";
+import { curl } from "../curl";
+import { readJson } from "../json";
+
+export interface MessageDraft {
+  kind: "json" | "text" | "base64";
+  body: string;
+  contentType: string;
+  headers: string;
+  delay: string;
+  ttl: string;
+  priority: string;
+  group: string;
+  deduplicationId: string;
+}
+
+export const BLANK: MessageDraft = {
+  kind: "json",
+  body: '{"order": 17}',
+  contentType: "",
+  headers: "",
+  delay: "",
+  ttl: "",
+  priority: "",
+  group: "",
+  deduplicationId: "",
+};
+
+/** Return the request's text. The body is put in as it was typed: no number and no blank of it is changed. */
+export function requestText(draft: MessageDraft): string {
+  const members: string[] = [];
+  const add = (name: string, value: unknown) =>
+    members.push(`${JSON.stringify(name)}: ${JSON.stringify(value)}`);
+  if (draft.kind === "json") members.push(`"body": ${draft.body.trim() || "null"}`);
+  if (draft.kind === "text") add("body_base64", base64(new TextEncoder().encode(draft.body)));
+  if (draft.kind === "base64") add("body_base64", draft.body.replaceAll(/\s/g, ""));
+  const type = draft.contentType.trim() || (draft.kind === "text" ? "text/plain; charset=utf-8" : "");
+  if (type) add("content_type", type);
+  const headers = headersOf(draft.headers);
+  if (Object.keys(headers).length > 0) add("headers", headers);
+  for (const [name, value] of [
+    ["delay", draft.delay],
+    ["ttl", draft.ttl],
+    ["priority", draft.priority],
+  ] as const) {
+    if (value.trim()) add(name, Number(value));
+  }
+  if (draft.group) add("group", draft.group);
+  if (draft.deduplicationId) add("deduplication_id", draft.deduplicationId);
+  return `{${members.join(", ")}}`;
+}
+
+export function base64(octets: Uint8Array): string {
+  let binary = "";
+  for (const octet of octets) binary += String.fromCharCode(octet);
+  return btoa(binary);
+}
+
+/** One `name: value` a line. */
+export function headersOf(lines: string): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const line of lines.split("\n")) {
+    const colon = line.indexOf(":");
+    if (line.trim())
+      headers[(colon < 0 ? line : line.slice(0, colon)).trim()] =
+        colon < 0 ? "" : line.slice(colon + 1).trim();
+  }
+  return headers;
+}
+
+/** Why the body is no JSON, in words; null if it is. */
+export function jsonFault(text: string): string | null {
+  try {
+    readJson(text.trim() || "null");
+    return null;
+  } catch (error) {
+    return `This is no JSON: ${(error as Error).message}. Plain text goes as text.`;
+  }
+}
+
+/** Send the request's own text, so that nothing of it is read and written anew. */
+export function sendText(queue: string, text: string): Promise<Sent> {
+  return answer(
+    api.POST("/v1/queues/{queue}/messages", {
+      params: { path: { queue } },
+      body: text as unknown as Message,
+      bodySerializer: (body) => body as unknown as string,
+    }),
+  );
+}
+
+export function MessageFields({
+  draft,
+  change,
+  error,
+  fifo,
+}: {
+  draft: MessageDraft;
+  change: (changes: Partial<MessageDraft>) => void;
+  error: Error | null;
+  fifo?: boolean;
+}) {
+  const fault = draft.kind === "json" ? jsonFault(draft.body) : null;
+  return (
+    <div class="stack">
+      <SelectField
+        label="Body is"
+        value={draft.kind}
+        onValue={(kind) => change({ kind })}
+        options={[
+          ["json", "JSON"],
+          ["text", "Text"],
+          ["base64", "Bytes, as base64"],
+        ]}
+      />
+      <AreaField
+        label="Body"
+        rows={8}
+        value={draft.body}
+        error={fault ?? fieldProblem(error, "/body") ?? fieldProblem(error, "/body_base64")}
+        onValue={(body) => change({ body })}
+      />
+      <AreaField
+        label="Headers"
+        rows={2}
+        placeholder="source: shop"
+        hint="One name: value a line"
+        error={fieldProblem(error, "/headers")}
+        value={draft.headers}
+        onValue={(headers) => change({ headers })}
+      />
+      <details>
+        <summary>Delay, group, priority …</summary>
+        <div class="columns">
+          <TextField
+            label="Delay, s"
+            type="number"
+            value={draft.delay}
+            error={fieldProblem(error, "/delay")}
+            onValue={(delay) => change({ delay })}
+          />
+          <TextField
+            label="Time to live, s"
+            type="number"
+            value={draft.ttl}
+            error={fieldProblem(error, "/ttl")}
+            onValue={(ttl) => change({ ttl })}
+          />
+          {!fifo && (
+            <TextField
+              label="Priority, 0 to 9"
+              type="number"
+              value={draft.priority}
+              error={fieldProblem(error, "/priority")}
+              onValue={(priority) => change({ priority })}
+            />
+          )}
+          <TextField
+            label="Group"
+            mono
+            value={draft.group}
+            error={fieldProblem(error, "/group")}
+            onValue={(group) => change({ group })}
+          />
+          <TextField
+            label="Deduplication id"
+            mono
+            value={draft.deduplicationId}
+            error={fieldProblem(error, "/deduplication_id")}
+            onValue={(deduplicationId) => change({ deduplicationId })}
+          />
+          <TextField
+            label="Content type"
+            mono
+            value={draft.contentType}
+            error={fieldProblem(error, "/content_type")}
+            onValue={(contentType) => change({ contentType })}
+          />
+        </div>
+      </details>
+    </div>
+  );
+}
+
+export function SendDialog({
+  queue,
+  onClose,
+  start = BLANK,
+}: {
+  queue: string;
+  onClose: () => void;
+  start?: MessageDraft;
+}) {
+  const [draft, setDraft] = useState(start);
+  const queries = useQueryClient();
+  const request = requestText(draft);
+  const send = async () => {
+    const sent = await sendText(queue, request);
+    say(sent.duplicate ? "It was sent before: nothing was stored." : "Sent.");
+    await queries.invalidateQueries({ queryKey: ["queues"] });
+  };
+  return (
+    <FormDialog title={`Send to ${queue}`} action="Send" icon="send" run={send} onClose={onClose} wide>
+      {(error) => (
+        <>
+          <MessageFields
+            draft={draft}
+            error={error}
+            change={(changes) => setDraft((old) => ({ ...old, ...changes }))}
+          />
+          <details>
+            <summary>As curl</summary>
+            <CodeBox text={curl("POST", `/v1/queues/${queue}/messages`, request)} label="Copy the command" />
+          </details>
+        </>
+      )}
+    </FormDialog>
+  );
+}

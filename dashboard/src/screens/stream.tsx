@@ -1,0 +1,97 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { MessageFrame, ReadyFrame, Received, ResultFrame } from "../api/schema";
+import { Button } from "../components/button";
+import { CodeBox } from "../components/copy";
+import { TextField } from "../components/field";
+import { Card } from "../components/page";
+import { Badge } from "../components/states";
+import { currentSession } from "../session";
+
+type Frame = MessageFrame | ReadyFrame | ResultFrame | { type: "error"; problem: { detail: string } };
+
+const KEPT = 50;
+
+/** The queue's WebSocket: a credit for each message that one wants, an ack that deletes it. */
+export function Stream({ queue }: { queue: string }) {
+  const socket = useRef<WebSocket | null>(null);
+  const [state, setState] = useState<"closed" | "open" | "opening">("closed");
+  const [credit, setCredit] = useState("10");
+  const [messages, setMessages] = useState<Received[]>([]);
+  const [word, setWord] = useState("");
+  useEffect(() => () => socket.current?.close(1000), []);
+  const send = (frame: object) => socket.current?.send(JSON.stringify(frame));
+  const hear = (frame: Frame) => {
+    if (frame.type === "ready") {
+      setState("open");
+      send({ type: "credit", n: Number(credit) });
+    }
+    if (frame.type === "message") setMessages((old) => [frame.message, ...old].slice(0, KEPT));
+    if (frame.type === "error") setWord(frame.problem.detail);
+    if (frame.type === "result" && frame.status !== "ok") setWord(frame.detail ?? frame.status);
+  };
+  const open = () => {
+    setWord("");
+    setState("opening");
+    const made = new WebSocket(address(queue), "restante.v1");
+    socket.current = made;
+    // A browser cannot set headers here, and a key in the URL would end up in logs: it goes in the first frame.
+    made.onopen = () => made.send(JSON.stringify({ type: "auth", ...currentSession() }));
+    made.onmessage = (event) => hear(JSON.parse(event.data));
+    made.onclose = (event) => {
+      setState("closed");
+      setMessages([]);
+      if (event.code !== 1000) setWord(`Closed by the service: ${event.code} ${event.reason}`);
+    };
+  };
+  const ack = (message: Received) => {
+    send({ type: "ack", receipt: message.receipt });
+    setMessages((old) => old.filter((other) => other !== message));
+  };
+  return (
+    <Card title="Stream" action={<Badge state={state === "open" ? "active" : "disabled"}>{state}</Badge>}>
+      <div class="stack">
+        <TextField
+          label="Credit"
+          type="number"
+          value={credit}
+          onValue={setCredit}
+          hint="So many messages at once"
+        />
+        <CodeBox
+          text={`wscat -s restante.v1 -H "Authorization: Bearer $KEY" \\\n  -c ${address(queue)}\n{"type": "credit", "n": ${credit || 1}}`}
+        />
+        <div class="actions">
+          {state === "closed" ? (
+            <Button kind="primary" icon="play" onClick={open}>
+              Connect
+            </Button>
+          ) : (
+            <>
+              <Button onClick={() => socket.current?.close(1000)}>Close</Button>
+              <Button disabled={state !== "open"} onClick={() => send({ type: "credit", n: Number(credit) })}>
+                More credit
+              </Button>
+            </>
+          )}
+        </div>
+        {word && (
+          <p class="hint error" role="status">
+            {word}
+          </p>
+        )}
+        <ul class="lines">
+          {messages.map((message) => (
+            <li key={message.receipt} class="line">
+              <span class="mono clip line-text">{JSON.stringify(message.body ?? message.body_base64)}</span>
+              <Button onClick={() => ack(message)}>Ack</Button>
+            </li>
+          ))}
+        </ul>
+      </div>
+    </Card>
+  );
+}
+
+function address(queue: string): string {
+  return `${location.origin.replace(/^http/, "ws")}/v1/queues/${queue}/stream`;
+}

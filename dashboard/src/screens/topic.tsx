@@ -1,0 +1,317 @@
+import { useQuery, useQueryClient } from "@tanstack/preact-query";
+import { useState } from "preact/hooks";
+import { Link, useLocation } from "wouter-preact";
+import { useAccess } from "../access";
+import { answer, api } from "../api/client";
+import type { Matches, Message, Published, Subscription, SubscriptionFields } from "../api/schema";
+import { Button, IconButton } from "../components/button";
+import { CodeBox } from "../components/copy";
+import { Confirm, FormDialog } from "../components/dialog";
+import { AreaField, TextField } from "../components/field";
+import { Card, PageHead } from "../components/page";
+import { usePages } from "../components/pages";
+import { fieldProblem, ProblemNote } from "../components/problem";
+import { Scroll } from "../components/scroll";
+import { Badge, Empty, Loading } from "../components/states";
+import { say } from "../components/toasts";
+import { curl } from "../curl";
+import { plural } from "../format";
+import { BLANK, jsonFault, MessageFields, requestText } from "./send";
+
+export function TopicScreen({ name }: { name: string }) {
+  const { may } = useAccess();
+  const [, navigate] = useLocation();
+  const queries = useQueryClient();
+  const [deleting, setDeleting] = useState(false);
+  const path = { topic: name };
+  const topic = useQuery({
+    queryKey: ["topics", "one", name],
+    queryFn: () => answer(api.GET("/v1/topics/{topic}", { params: { path } })),
+  });
+  if (topic.error && !topic.data) {
+    return (
+      <>
+        <PageHead title={name} mono up={{ href: "/topics", name: "Topics" }} />
+        <ProblemNote error={topic.error} again={() => topic.refetch()} />
+      </>
+    );
+  }
+  if (!topic.data) return <Loading />;
+  return (
+    <>
+      <PageHead
+        title={name}
+        mono
+        up={{ href: "/topics", name: "Topics" }}
+        about={<span class="badge grey">{topic.data.type}</span>}
+      >
+        {may("manage") && (
+          <Button kind="danger" onClick={() => setDeleting(true)}>
+            Delete
+          </Button>
+        )}
+      </PageHead>
+      <div class="stack">
+        <Subscriptions topic={name} />
+        <TryMessage topic={name} fifo={topic.data.type === "fifo"} />
+      </div>
+      {deleting && (
+        <Confirm
+          title={`Delete ${name}`}
+          action="Delete the topic"
+          typed={name}
+          onClose={() => setDeleting(false)}
+          run={async () => {
+            await answer(api.DELETE("/v1/topics/{topic}", { params: { path } }));
+            say(`Deleted ${name}.`);
+            navigate("/topics");
+            await queries.invalidateQueries({ queryKey: ["topics"] });
+          }}
+        >
+          <p>The topic goes with its subscriptions. Queues, and the copies in them, stay.</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function Subscriptions({ topic }: { topic: string }) {
+  const { may } = useAccess();
+  const queries = useQueryClient();
+  const [edited, setEdited] = useState<Subscription | "new" | null>(null);
+  const [ending, setEnding] = useState<Subscription | null>(null);
+  const list = usePages(
+    ["topics", "subscriptions", topic],
+    (cursor) =>
+      answer(
+        api.GET("/v1/topics/{topic}/subscriptions", {
+          params: { path: { topic }, query: { limit: 200, ...(cursor && { cursor }) } },
+        }),
+      ),
+    { seconds: 10 },
+  );
+  return (
+    <Card
+      title="Who gets what"
+      action={
+        may("manage") && (
+          <Button icon="plus" onClick={() => setEdited("new")}>
+            Subscribe a queue
+          </Button>
+        )
+      }
+    >
+      {list.error && !list.data ? (
+        <ProblemNote error={list.error} />
+      ) : list.isPending ? (
+        <Loading rows={3} />
+      ) : list.items.length === 0 ? (
+        <p class="quiet">No queue subscribes: what is published goes nowhere.</p>
+      ) : (
+        <ul class="lines">
+          {list.items.map((subscription) => (
+            <li key={subscription.name} class="subscription">
+              <div class="line">
+                <div class="line-text">
+                  <strong class="mono clip">{subscription.name}</strong>
+                  <Link class="mono clip" href={`/queues/${subscription.queue}`}>
+                    {subscription.queue}
+                  </Link>
+                </div>
+                {may("manage") && (
+                  <>
+                    <Button onClick={() => setEdited(subscription)}>Edit</Button>
+                    <IconButton
+                      icon="close"
+                      label={`End ${subscription.name}`}
+                      onClick={() => setEnding(subscription)}
+                    />
+                  </>
+                )}
+              </div>
+              {Object.keys(subscription.filter).length > 0 ? (
+                <Scroll class="filter-text">{JSON.stringify(subscription.filter)}</Scroll>
+              ) : (
+                <p class="faint">Every message</p>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+      {edited && (
+        <SubscriptionDialog
+          topic={topic}
+          {...(edited !== "new" && { subscription: edited })}
+          onClose={() => setEdited(null)}
+        />
+      )}
+      {ending && (
+        <Confirm
+          title={`End ${ending.name}`}
+          action="End the subscription"
+          onClose={() => setEnding(null)}
+          run={async () => {
+            const path = { topic, subscription: ending.name };
+            await answer(api.DELETE("/v1/topics/{topic}/subscriptions/{subscription}", { params: { path } }));
+            await queries.invalidateQueries({ queryKey: ["topics"] });
+          }}
+        >
+          <p>
+            <strong class="mono">{ending.queue}</strong> gets no further copies. Those that it has stay.
+          </p>
+        </Confirm>
+      )}
+    </Card>
+  );
+}
+
+function SubscriptionDialog({
+  topic,
+  subscription,
+  onClose,
+}: {
+  topic: string;
+  subscription?: Subscription;
+  onClose: () => void;
+}) {
+  const [name, setName] = useState(subscription?.name ?? "");
+  const [queue, setQueue] = useState(subscription?.queue ?? "");
+  const [filter, setFilter] = useState(JSON.stringify(subscription?.filter ?? {}, null, 2));
+  const queries = useQueryClient();
+  // As text: a number of twenty digits in a condition stays what it is.
+  const request = `{"queue": ${JSON.stringify(queue.trim())}, "filter": ${filter.trim() || "{}"}}`;
+  const save = async () => {
+    await answer(
+      api.PUT("/v1/topics/{topic}/subscriptions/{subscription}", {
+        params: { path: { topic, subscription: name.trim() } },
+        body: request as unknown as SubscriptionFields,
+        bodySerializer: (body) => body as unknown as string,
+      }),
+    );
+    await queries.invalidateQueries({ queryKey: ["topics"] });
+  };
+  return (
+    <FormDialog
+      title={subscription ? `Edit ${subscription.name}` : "Subscribe a queue"}
+      action="Save"
+      ready={name.trim() !== "" && queue.trim() !== ""}
+      run={save}
+      onClose={onClose}
+    >
+      {(error) => (
+        <>
+          <TextField
+            label="Name"
+            mono
+            required
+            value={name}
+            disabled={Boolean(subscription)}
+            onValue={setName}
+          />
+          <TextField
+            label="Queue"
+            mono
+            required
+            value={queue}
+            onValue={setQueue}
+            error={fieldProblem(error, "/queue")}
+          />
+          <AreaField
+            label="Filter"
+            rows={8}
+            value={filter}
+            onValue={setFilter}
+            error={jsonFault(filter) ?? fieldProblem(error, "/filter")}
+            hint='For instance {"headers": {"kind": ["order.paid"]}, "body": {"/total": [{"numeric": [">=", 100]}]}}; {} is every message'
+          />
+        </>
+      )}
+    </FormDialog>
+  );
+}
+
+/** Which queues a message would reach, and for the others what their filter misses; then, if one likes, publish it. */
+function TryMessage({ topic, fifo }: { topic: string; fifo: boolean }) {
+  const { may } = useAccess();
+  const [draft, setDraft] = useState(BLANK);
+  const [matches, setMatches] = useState<Matches | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  const request = requestText(draft);
+  const options = {
+    params: { path: { topic } },
+    body: request as unknown as Message,
+    bodySerializer: (body: unknown) => body as string,
+  };
+  const attempt = async (event: Event) => {
+    event.preventDefault();
+    setError(null);
+    await answer(api.POST("/v1/topics/{topic}/match", options)).then(setMatches).catch(setError);
+  };
+  const publish = async () => {
+    setError(null);
+    await answer(api.POST("/v1/topics/{topic}/messages", options))
+      .then((published: Published) => say(`Published to ${plural(published.delivered_to, "queue")}.`))
+      .catch(setError);
+  };
+  return (
+    <Card title="Try a message">
+      <div class="halves">
+        <form class="stack" onSubmit={attempt}>
+          <MessageFields
+            draft={draft}
+            fifo={fifo}
+            error={error}
+            change={(changes) => {
+              setDraft((old) => ({ ...old, ...changes }));
+              setMatches(null);
+            }}
+          />
+          <footer class="actions">
+            <Button type="submit" kind="primary">
+              Who would get it?
+            </Button>
+            {may("send") && (
+              <Button icon="send" onClick={publish}>
+                Publish
+              </Button>
+            )}
+          </footer>
+          {error && <ProblemNote error={error} />}
+        </form>
+        <div class="stack">
+          {matches ? (
+            <MatchList matches={matches} />
+          ) : (
+            <p class="quiet">Asked here, a message goes nowhere: it is only held against the filters.</p>
+          )}
+          <details>
+            <summary>As curl</summary>
+            <CodeBox text={curl("POST", `/v1/topics/${topic}/match`, request)} />
+          </details>
+        </div>
+      </div>
+    </Card>
+  );
+}
+
+function MatchList({ matches }: { matches: Matches }) {
+  if (matches.subscriptions.length === 0) return <Empty title="No queue subscribes" />;
+  return (
+    <div role="status">
+      <h3>{plural(matches.delivered_to, "queue")} would get it</h3>
+      <ul class="lines">
+        {matches.subscriptions.map((match) => (
+          <li key={match.subscription} class="line">
+            <div class="line-text">
+              <span class="mono clip">{match.queue}</span>
+              {match.failed && <span class="faint wrap">{match.failed}</span>}
+            </div>
+            <Badge state={match.matches ? "succeeded" : "disabled"}>
+              {match.matches ? "gets it" : "does not"}
+            </Badge>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

@@ -1,0 +1,310 @@
+import { useQueryClient } from "@tanstack/preact-query";
+import { useState } from "preact/hooks";
+import { Link } from "wouter-preact";
+import { useAccess } from "../access";
+import { answer, api } from "../api/client";
+import type { OnExhausted, Queue, Webhook, WebhookMode } from "../api/schema";
+import { Button } from "../components/button";
+import { CodeBox } from "../components/copy";
+import { Dialog, Done, FormDialog } from "../components/dialog";
+import { AreaField, CheckField, SelectField, TextField } from "../components/field";
+import { Listing } from "../components/listing";
+import { PageHead } from "../components/page";
+import { usePages } from "../components/pages";
+import { fieldProblem } from "../components/problem";
+import { Badge, Empty } from "../components/states";
+import type { Column } from "../components/table";
+import { duration } from "../format";
+import { useParams } from "../params";
+import { headersOf } from "./send";
+
+type Listed = Webhook & { queue: string };
+
+/** The webhooks of all queues: those that do not work can be looked for. */
+export function Webhooks() {
+  const [param, setParam] = useParams<"state">();
+  const state = param("state") as "" | "active" | "paused" | "circuit_open" | "disabled";
+  const list = usePages(
+    ["queues", "all webhooks", state],
+    (cursor) =>
+      answer(
+        api.GET("/v1/webhooks", {
+          params: { query: { limit: 100, ...(state && { state }), ...(cursor && { cursor }) } },
+        }),
+      ),
+    { seconds: 5 },
+  );
+  return (
+    <>
+      <PageHead title="Webhooks" />
+      <div class="toolbar">
+        <label class="inline">
+          <span>State</span>
+          <select value={state} onChange={(event) => setParam({ state: event.currentTarget.value })}>
+            <option value="">Any</option>
+            <option value="active">Active</option>
+            <option value="paused">Paused</option>
+            <option value="circuit_open">Circuit open</option>
+            <option value="disabled">Disabled</option>
+          </select>
+        </label>
+      </div>
+      <Listing
+        list={list}
+        {...table([NAME, QUEUE, ...COLUMNS])}
+        empty={
+          <Empty
+            title={state ? "No webhook is in this state" : "No webhooks yet"}
+            curl={`curl -X PUT ${location.origin}/v1/queues/orders/webhooks/shop -H "Authorization: Bearer $KEY" \\\n  -d '{"url": "https://shop.example/hooks"}'`}
+          >
+            A queue with a webhook calls you: signed requests, retried until your answer is 2xx.
+          </Empty>
+        }
+      />
+    </>
+  );
+}
+
+export function QueueWebhooks({ queue }: { queue: Queue }) {
+  const { may } = useAccess();
+  const [creating, setCreating] = useState(false);
+  const list = usePages(
+    ["queues", "webhooks", queue.name],
+    async (cursor) => {
+      const params = { path: { queue: queue.name }, query: { limit: 100, ...(cursor && { cursor }) } };
+      const page = await answer(api.GET("/v1/queues/{queue}/webhooks", { params }));
+      return { ...page, items: page.items.map((webhook): Listed => ({ ...webhook, queue: queue.name })) };
+    },
+    { seconds: 5 },
+  );
+  return (
+    <div class="stack">
+      {may("manage") && (
+        <div class="toolbar">
+          <Button icon="plus" onClick={() => setCreating(true)}>
+            Add webhook
+          </Button>
+        </div>
+      )}
+      <Listing
+        list={list}
+        {...table([NAME, ...COLUMNS])}
+        empty={
+          <Empty
+            title="No webhooks"
+            curl={`curl -X PUT ${location.origin}/v1/queues/${queue.name}/webhooks/shop -H "Authorization: Bearer $KEY" \\\n  -d '{"url": "https://shop.example/hooks"}'`}
+          >
+            Consumers of this queue ask for messages. With a webhook, the queue calls them:
+          </Empty>
+        }
+      />
+      {creating && <WebhookDialog queue={queue.name} onClose={() => setCreating(false)} />}
+    </div>
+  );
+}
+
+function table(columns: readonly Column<Listed>[]) {
+  return {
+    label: "Webhooks",
+    columns,
+    rowHeight: 52,
+    keyOf: ({ queue, name }: Listed) => `${queue} ${name}`,
+  };
+}
+
+const NAME: Column<Listed> = {
+  name: "name",
+  head: "Webhook",
+  kind: "grow",
+  cell: ({ queue, name, url }) => (
+    <Link class="preview" href={`/queues/${queue}/webhooks/${name}`}>
+      <span class="mono clip">{name}</span>
+      <span class="faint clip">{url}</span>
+    </Link>
+  ),
+};
+
+const QUEUE: Column<Listed> = {
+  name: "queue",
+  head: "Queue",
+  kind: "extra",
+  cell: ({ queue }) => (
+    <Link class="mono clip" href={`/queues/${queue}`}>
+      {queue}
+    </Link>
+  ),
+};
+
+const COLUMNS: Column<Listed>[] = [
+  { name: "state", head: "State", cell: ({ state }) => <Badge state={state} /> },
+  { name: "success", head: "Success", kind: "number", cell: ({ success_rate }) => percent(success_rate) },
+  {
+    name: "latency",
+    head: "Latency",
+    kind: "number extra",
+    cell: ({ latency }) => (latency === null ? "–" : duration(latency)),
+  },
+];
+
+export function percent(part: number | null): string {
+  return part === null ? "–" : `${(100 * part).toFixed(part === 1 ? 0 : 1)} %`;
+}
+
+/** Adding a webhook, or changing one. */
+export function WebhookDialog({
+  queue,
+  webhook,
+  onClose,
+}: {
+  queue: string;
+  webhook?: Webhook;
+  onClose: () => void;
+}) {
+  const queries = useQueryClient();
+  const [name, setName] = useState(webhook?.name ?? "");
+  const [url, setUrl] = useState(webhook?.url ?? "");
+  const [mode, setMode] = useState<WebhookMode>(webhook?.mode ?? "raw");
+  const [timeout, setTimeout] = useState(String(webhook?.timeout ?? 15));
+  const [concurrency, setConcurrency] = useState(String(webhook?.max_concurrency ?? 10));
+  const [rateLimit, setRateLimit] = useState(webhook?.rate_limit ? String(webhook.rate_limit) : "");
+  const [delays, setDelays] = useState(
+    webhook?.retry.delays.join(", ") ?? "5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800",
+  );
+  const [exhausted, setExhausted] = useState<OnExhausted>(webhook?.on_exhausted ?? "dead_letter");
+  const [enabled, setEnabled] = useState(webhook?.enabled ?? true);
+  const [headers, setHeaders] = useState("");
+  const [secret, setSecret] = useState<string | null>(null);
+  const save = async () => {
+    const params = { path: { queue, webhook: name.trim() } };
+    const body = {
+      url: url.trim(),
+      mode,
+      timeout: Number(timeout),
+      max_concurrency: Number(concurrency),
+      rate_limit: rateLimit.trim() ? Number(rateLimit) : null,
+      retry: {
+        delays: delays
+          .split(",")
+          .filter((part) => part.trim())
+          .map(Number),
+        jitter: webhook?.retry.jitter ?? 0.2,
+      },
+      on_exhausted: exhausted,
+      enabled,
+      // Their values are never shown: left empty, they stay.
+      ...(headers.trim() && { headers: headersOf(headers) }),
+    };
+    if (webhook) await answer(api.PATCH("/v1/queues/{queue}/webhooks/{webhook}", { params, body }));
+    else {
+      const fresh = { ...params, header: { "If-None-Match": "*" } };
+      const made = await answer(api.PUT("/v1/queues/{queue}/webhooks/{webhook}", { params: fresh, body }));
+      setSecret((made as Webhook & { secret: string }).secret);
+    }
+    await queries.invalidateQueries({ queryKey: ["queues"] });
+  };
+  if (secret !== null) return <Secret secret={secret} onClose={onClose} />;
+  return (
+    <FormDialog
+      title={webhook ? `Edit ${webhook.name}` : "Add webhook"}
+      action={webhook ? "Save" : "Add webhook"}
+      ready={name.trim() !== "" && url.trim() !== ""}
+      run={save}
+      stays={!webhook}
+      onClose={onClose}
+      wide
+    >
+      {(error) => (
+        <>
+          <TextField label="Name" mono required value={name} disabled={Boolean(webhook)} onValue={setName} />
+          <TextField
+            label="URL"
+            type="url"
+            mono
+            required
+            value={url}
+            onValue={setUrl}
+            error={fieldProblem(error, "/url")}
+            placeholder="https://shop.example/hooks"
+          />
+          <div class="columns">
+            <SelectField
+              label="Sends"
+              value={mode}
+              onValue={setMode}
+              options={[
+                ["raw", "The body as it is"],
+                ["envelope", "JSON with id, headers and body"],
+                ["cloudevents", "CloudEvents 1.0"],
+              ]}
+            />
+            <TextField
+              label="Timeout, s"
+              type="number"
+              value={timeout}
+              onValue={setTimeout}
+              error={fieldProblem(error, "/timeout")}
+            />
+            <TextField
+              label="Requests at once"
+              type="number"
+              value={concurrency}
+              onValue={setConcurrency}
+              error={fieldProblem(error, "/max_concurrency")}
+            />
+            <TextField
+              label="Requests a second"
+              type="number"
+              value={rateLimit}
+              onValue={setRateLimit}
+              error={fieldProblem(error, "/rate_limit")}
+              hint="Empty: no bound"
+            />
+            <TextField
+              label="Retry after, s"
+              mono
+              value={delays}
+              onValue={setDelays}
+              error={fieldProblem(error, "/retry/delays")}
+              hint="One pause before each further attempt"
+            />
+            <SelectField
+              label="When all attempts have failed"
+              value={exhausted}
+              onValue={setExhausted}
+              options={[
+                ["dead_letter", "Move to the dead-letter queue"],
+                ["block", "Keep it until a retry"],
+              ]}
+            />
+          </div>
+          <AreaField
+            label="Headers"
+            rows={2}
+            value={headers}
+            onValue={setHeaders}
+            error={fieldProblem(error, "/headers")}
+            placeholder="X-Api-Key: …"
+            hint={
+              webhook
+                ? "Values are never shown. Empty: they stay as they are."
+                : "One name: value a line; values are never shown again"
+            }
+          />
+          <CheckField label="Enabled" checked={enabled} onChecked={setEnabled} />
+        </>
+      )}
+    </FormDialog>
+  );
+}
+
+export function Secret({ secret, onClose }: { secret: string; onClose: () => void }) {
+  return (
+    <Dialog title="The signing secret" onClose={onClose}>
+      <div class="stack">
+        <p>Shown this once. Your receiver checks signatures with it (Standard Webhooks).</p>
+        <CodeBox text={secret} label="Copy the secret" />
+        <Done onClose={onClose}>I have it</Done>
+      </div>
+    </Dialog>
+  );
+}

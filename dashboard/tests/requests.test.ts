@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import { hex } from "../src/components/body";
+import { curl, quoted } from "../src/curl";
+import { difference, draftOf, fieldsOf, labelsOf, NEW } from "../src/screens/queue-form";
+import { BLANK, base64, headersOf, jsonFault, requestText } from "../src/screens/send";
+
+test("a body goes out as it was typed, and not as JavaScript understands it", () => {
+  const body = '{"n": 12345678901234567890, "n": 1.0}';
+  expect(requestText({ ...BLANK, body })).toBe(`{"body": ${body}}`);
+});
+
+test("text goes as bytes with its type, and what is left empty is left out", () => {
+  const request = JSON.parse(
+    requestText({ ...BLANK, kind: "text", body: "grüße", headers: "Source: shop: 1\n", delay: "5" }),
+  );
+  expect(request).toEqual({
+    body_base64: base64(new TextEncoder().encode("grüße")),
+    content_type: "text/plain; charset=utf-8",
+    headers: { Source: "shop: 1" },
+    delay: 5,
+  });
+});
+
+test("a body that is no JSON is told before it is sent", () => {
+  expect(jsonFault('{"order": 17}')).toBeNull();
+  expect(jsonFault("{order: 17}")).toContain("This is no JSON");
+});
+
+test("a command can be pasted whatever is in it, and never holds the key", () => {
+  expect(quoted("it's; $(rm -rf /)")).toBe(`'it'\\''s; $(rm -rf /)'`);
+  expect(curl("POST", "/v1/queues/q/messages", "{}")).toBe(
+    `curl http://127.0.0.1:8080/v1/queues/q/messages -H "Authorization: Bearer $KEY" \\\n  -d '{}'`,
+  );
+  expect(curl("DELETE", "/v1/receipts/r")).toContain("-X DELETE ");
+});
+
+test("lines become labels and headers", () => {
+  expect(labelsOf("team: payments\n\nurl: http://x:1\nbare")).toEqual({
+    team: "payments",
+    url: "http://x:1",
+    bare: "",
+  });
+  expect(headersOf("a: 1\nb")).toEqual({ a: "1", b: "" });
+});
+
+test("a queue's configuration survives the form, and only what was changed is a change", () => {
+  const queue = {
+    name: "q",
+    ...fieldsOf(NEW),
+    retention: null,
+    dead_letter: { queue: "dead", max_receives: 3, expired: true },
+    labels: { team: "a: b" },
+  } as unknown as Parameters<typeof draftOf>[0];
+  const now = fieldsOf(draftOf(queue));
+  expect(now.retention).toBeNull();
+  expect(now.dead_letter).toEqual({ queue: "dead", max_receives: 3, expired: true });
+  expect(now.labels).toEqual({ team: "a: b" });
+  expect(difference(now, now)).toEqual([]);
+  expect(difference(now, fieldsOf({ ...draftOf(queue), delay: "5" }))).toEqual([["delay", "0", "5"]]);
+});
+
+test("bytes are shown sixteen a line, with what is printable of them", () => {
+  const octets = Uint8Array.from({ length: 18 }, (_, n) => n + 60);
+  expect(hex(octets)).toBe(
+    "00000000  3c 3d 3e 3f 40 41 42 43 44 45 46 47 48 49 4a 4b  <=>?@ABCDEFGHIJK\n" +
+      `00000010  4c 4d${" ".repeat(42)}  LM`,
+  );
+});

@@ -1,0 +1,211 @@
+"""What people do with the dashboard, by clicking."""
+
+import re
+
+import httpx
+from playwright.sync_api import expect
+
+from tests.dashboard.browsing import Dashboard
+
+ORDER = '{"order": 12345678901234567890, "note": "first"}'
+
+
+def test_a_message_is_made_seen_received_elsewhere_dead_lettered_and_redriven_by_clicking(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    page = dashboard.page
+    create(dashboard, "orders-dead")
+    create(dashboard, "orders", dead_letter="orders-dead")
+    dashboard.press("Send")
+    page.get_by_label("Body", exact=True).fill(ORDER)
+    dashboard.press("Send", within=dashboard.dialog())
+    expect(page.get_by_text("Sent.")).to_be_visible()
+
+    dashboard.tab("Messages")
+    expect(dashboard.row("12345678901234567890")).to_contain_text("ready")
+    received = client.post("/v1/queues/orders/messages/receive", json={"visibility_timeout": 60}).json()["messages"]
+    dashboard.press("Renew")
+    expect(dashboard.row("12345678901234567890")).to_contain_text("leased")
+
+    page.get_by_role("link", name=re.compile("12345678901234567890")).click()
+    expect(page.get_by_role("note")).to_contain_text("Not being delivered: a consumer holds it")
+    expect(page.get_by_text("12345678901234567890")).to_be_visible()
+    client.post(f"/v1/receipts/{received[0]['receipt']}/release", json={"error": "card declined"})
+
+    dashboard.go("Overview")
+    card = page.get_by_role("region", name="Dead letters")
+    expect(card.get_by_role("link", name="orders-dead")).to_be_visible()
+    card.get_by_role("link", name="orders-dead").click()
+    expect(dashboard.row("card declined")).to_contain_text("max receives")
+    dashboard.press("Redrive …")
+    dashboard.press("Redrive 1 message", within=dashboard.dialog())
+    expect(dashboard.dialog().get_by_text("1 done")).to_be_visible()
+    dashboard.press("Close", within=dashboard.dialog().locator("footer"))
+    [back] = client.post("/v1/queues/orders/messages/receive").json()["messages"]
+    assert (back["id"], back["receive_count"]) == (received[0]["id"], 1)
+
+
+def create(dashboard: Dashboard, name: str, dead_letter: str = "") -> None:
+    dashboard.go("Queues")
+    dashboard.press("Create queue")
+    dialog = dashboard.dialog()
+    dialog.get_by_label("Name").fill(name)
+    if dead_letter:
+        dialog.get_by_text("Settings").click()
+        dialog.get_by_label("Dead-letter queue").fill(dead_letter)
+        dialog.get_by_label("Receives before it moves there").fill("1")
+    dashboard.press("Create queue", within=dialog)
+    expect(dashboard.page.get_by_role("heading", level=1, name=name, exact=True)).to_be_visible()
+
+
+def test_looking_at_messages_takes_none_from_a_consumer(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    client.post("/v1/queues/q/messages/batch", json={"messages": [{"body": n} for n in range(5)]})
+    before = client.get("/v1/queues/q/messages").json()["items"]
+    dashboard.open("/queues/q/messages?live=1")
+    expect(dashboard.page.get_by_role("row")).to_have_count(6)
+    dashboard.page.get_by_role("link", name=re.compile("^0 ")).click()
+    expect(dashboard.page.get_by_text("It is ready")).to_be_visible()
+    assert client.get("/v1/queues/q/messages").json()["items"] == before
+    answer = client.post("/v1/queues/q/messages/receive", json={"max_messages": 10}).json()
+    assert [message["receive_count"] for message in answer["messages"]] == [1] * 5
+
+
+def test_settings_show_what_changes_before_it_does_and_refuse_to_undo_anothers_change(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.open("/queues/q/settings")
+    page.get_by_label("Delay, s").fill("5")
+    changes = page.get_by_role("region", name="What changes")
+    expect(changes).to_contain_text("delay")
+    expect(changes).to_contain_text("0 → 5")
+    client.patch("/v1/queues/q", json={"visibility_timeout": 77})
+    dashboard.press("Save 1 change")
+    expect(page.get_by_role("alert")).to_contain_text("If-Match does not hold")
+    dashboard.press("Undo")
+    page.get_by_label("Delay, s").fill("6")
+    dashboard.press("Save 1 change")
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    queue = client.get("/v1/queues/q").json()
+    assert (queue["delay"], queue["visibility_timeout"]) == (6, 77)
+
+
+def test_a_field_that_is_refused_says_why_beside_it(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    dashboard.open("/queues/q/settings")
+    dashboard.page.get_by_label("Delay, s").fill("-1")
+    dashboard.press("Save 1 change")
+    expect(dashboard.page.get_by_label("Delay, s")).to_have_attribute("aria-invalid", "true")
+    expect(dashboard.page.get_by_role("alert")).to_contain_text("invalid_request")
+
+
+def test_an_action_on_all_that_match_names_how_many_and_touches_nothing_else(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    for queue in ("q", "elsewhere"):
+        client.put(f"/v1/queues/{queue}")
+    sent = [{"body": n, "headers": {"shop": "a" if n % 3 else "b"}} for n in range(30)]
+    client.post("/v1/queues/q/messages/batch", json={"messages": sent})
+    page = dashboard.page
+    dashboard.open("/queues/q/messages?header=shop%3Db")
+    expect(page.get_by_role("row")).to_have_count(11)
+    dashboard.press("Act on all that match …")
+    dialog = dashboard.dialog()
+    dialog.get_by_label("What to do").select_option("Move them to another queue")
+    dialog.get_by_label("To the queue").fill("elsewhere")
+    dashboard.press("Move 10 messages", within=dialog)
+    expect(dialog.get_by_text("10 done")).to_be_visible()
+    assert client.get("/v1/queues/q").json()["stats"]["total"] == 20
+    assert client.get("/v1/queues/elsewhere").json()["stats"]["total"] == 10
+    dashboard.press("Close", within=dialog.locator("footer"))
+    dashboard.go("Tasks")
+    expect(dashboard.row("move")).to_contain_text("done")
+
+
+def test_many_queues_are_paused_and_deleted_at_once_and_the_question_names_them(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    for n in range(4):
+        client.put(f"/v1/queues/shop-{n}")
+    client.put("/v1/queues/other")
+    page = dashboard.page
+    dashboard.go("Queues")
+    page.get_by_label("Filter by name").fill("SHOP")
+    expect(page.get_by_role("row")).to_have_count(5)
+    page.get_by_label("Select all that are loaded").check()
+    dashboard.press("Pause")
+    expect(page.get_by_text("Paused 4 queues.")).to_be_visible()
+    assert [item["paused"] for item in client.get("/v1/queues").json()["items"]] == [False] + [True] * 4
+    page.get_by_label("Select all that are loaded").check()
+    dashboard.press("Delete")
+    expect(dashboard.dialog()).to_contain_text("shop-3")
+    dashboard.press("Delete 4 queues", within=dashboard.dialog())
+    expect(page.get_by_text("No queue matches")).to_be_visible()
+    assert [item["name"] for item in client.get("/v1/queues").json()["items"]] == ["other"]
+
+
+def test_a_queue_is_deleted_only_after_its_name_was_typed(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    dashboard.open("/queues/q")
+    dashboard.press("Delete")
+    button = dashboard.dialog().get_by_role("button", name="Delete the queue")
+    expect(button).to_be_disabled()
+    dashboard.dialog().get_by_role("textbox").fill("q")
+    button.click()
+    expect(dashboard.page.get_by_text("No queues yet")).to_be_visible()
+    assert client.get("/v1/queues/q").status_code == 404
+
+
+def test_a_topic_says_who_would_get_a_message_and_why_the_others_would_not(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    for queue in ("mail", "audit"):
+        client.put(f"/v1/queues/{queue}")
+    page = dashboard.page
+    dashboard.go("Topics")
+    dashboard.press("Create topic")
+    dashboard.dialog().get_by_label("Name").fill("events")
+    dashboard.press("Create topic", within=dashboard.dialog())
+    for name, text in (("mail", '{"headers": {"kind": ["paid"]}}'), ("audit", "{}")):
+        dashboard.press("Subscribe a queue")
+        dialog = dashboard.dialog()
+        dialog.get_by_label("Name").fill(name)
+        dialog.get_by_label("Queue").fill(name)
+        dialog.get_by_label("Filter").fill(text)
+        dashboard.press("Save", within=dialog)
+        expect(dialog).to_have_count(0)
+    dashboard.press("Who would get it?")
+    expect(page.get_by_text("1 queue would get it")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="does not")).to_contain_text("mail")
+    dashboard.press("Publish")
+    expect(page.get_by_text("Published to 1 queue.")).to_be_visible()
+    dashboard.open("/queues/audit")
+    expect(page.get_by_role("region", name="Fed by topics")).to_contain_text("events")
+
+
+def test_the_playground_sends_receives_and_streams_and_shows_each_as_a_command(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.go("Playground")
+    page.get_by_label("Queue", exact=True).fill("q")
+    dashboard.press("Send", within=page.get_by_role("region", name="Send"))
+    expect(page.get_by_text('"duplicate": false')).to_be_visible()
+    receive = page.get_by_role("region", name="Receive")
+    expect(receive).to_contain_text("curl http://127.0.0.1")
+    dashboard.press("Receive", within=receive)
+    dashboard.press("Delete", within=receive)
+    expect(receive.get_by_role("listitem")).to_have_count(0)
+    assert client.get("/v1/queues/q").json()["stats"]["total"] == 0
+
+    stream = page.get_by_role("region", name="Stream")
+    dashboard.press("Connect", within=stream)
+    expect(stream.get_by_text("open", exact=True)).to_be_visible()
+    client.post("/v1/queues/q/messages", json={"body": "streamed"})
+    expect(stream.get_by_text('"streamed"')).to_be_visible()
+    dashboard.press("Ack", within=stream)
+    expect(stream.get_by_role("listitem")).to_have_count(0)
+    assert client.get("/v1/queues/q").json()["stats"]["total"] == 0

@@ -1,0 +1,103 @@
+"""Lists of any length, and panels that ask no more than they must."""
+
+import httpx
+from playwright.sync_api import Request, Route, expect
+
+from tests.dashboard.browsing import Dashboard
+
+
+def test_a_long_list_draws_the_rows_in_sight_and_fetches_the_next_page_at_its_end(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    for start in range(0, 2500, 500):
+        batch = [{"body": {"n": n}} for n in range(start, start + 500)]
+        client.post("/v1/queues/q/messages/batch", json={"messages": batch}).raise_for_status()
+    page = dashboard.page
+    dashboard.open("/queues/q/messages")
+    rows = page.get_by_role("row")
+    table = page.get_by_role("table", name="Messages")
+    for loaded in (200, 300, 400):
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        expect(table).to_have_attribute("aria-rowcount", str(loaded + 1))
+    expect(page.get_by_text('{"n":299}', exact=True)).to_be_visible()
+    assert rows.count() < 60
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.get_by_text('{"n":0}', exact=True)).to_be_visible()
+    assert rows.count() < 60
+
+
+def test_the_live_tail_shows_what_is_sent_and_rests_while_the_tab_is_hidden(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    client.post("/v1/queues/q/messages", json={"body": "first"})
+    page = dashboard.page
+    dashboard.open("/queues/q/messages")
+    dashboard.press("Live tail")
+    client.post("/v1/queues/q/messages", json={"body": "second"})
+    expect(page.get_by_role("row").nth(1)).to_contain_text("second")
+
+    asked: list[str] = []
+    _turn(dashboard, "hidden")
+    page.wait_for_timeout(500)  # whatever was under way
+    page.on("request", lambda request: asked.append(request.url))
+    page.wait_for_timeout(4000)
+    assert asked == []
+    _turn(dashboard, "visible")
+    client.post("/v1/queues/q/messages", json={"body": "third"})
+    expect(page.get_by_role("row").nth(1)).to_contain_text("third")
+
+
+def _turn(dashboard: Dashboard, state: str) -> None:
+    """Have the page believe that its tab is in sight, or is not."""
+    dashboard.page.evaluate(
+        "state => { for (const [name, value] of [['visibilityState', state], ['hidden', state === 'hidden']])"
+        " Object.defineProperty(document, name, {value, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange', {bubbles: true})) }",
+        state,
+    )
+
+
+def test_a_panel_never_asks_again_before_it_was_answered(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    under_way: list[str] = []
+    twice: list[str] = []
+
+    def begins(request: Request) -> None:
+        if request.url in under_way:
+            twice.append(request.url)
+        under_way.append(request.url)
+
+    def answer_late(route: Route) -> None:
+        page.wait_for_timeout(1500)
+        route.continue_()
+
+    def ends(request: Request) -> None:
+        if request.url in under_way:
+            under_way.remove(request.url)
+
+    page.on("request", begins)
+    page.on("requestfinished", ends)
+    page.on("requestfailed", ends)
+    page.route("**/v1/queues/q", answer_late)
+    dashboard.open("/queues/q")
+    page.wait_for_timeout(6000)
+    assert twice == []
+
+
+def test_queues_are_found_and_sorted_by_the_service_however_many_there_are(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    for n in range(230):
+        client.put(f"/v1/queues/tenant-{n:03}")
+    client.post("/v1/queues/tenant-222/messages", json={"body": 1})
+    page = dashboard.page
+    dashboard.open("/queues")
+    rows = page.get_by_role("row")
+    expect(rows.nth(1)).to_contain_text("tenant-000")
+    dashboard.press("Oldest")
+    expect(rows.nth(1)).to_contain_text("tenant-222")
+    page.get_by_label("Filter by name").fill("NT-11")
+    expect(rows).to_have_count(11)

@@ -1,0 +1,140 @@
+"""Who may see what, and what happens when a key ends or the service goes away."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.dashboard.browsing import Dashboard
+from tests.serving import Serving, serving
+
+
+def key(client: httpx.Client, *scopes: str, queues: tuple[str, ...] = ("*",)) -> dict[str, str]:
+    made: dict[str, str] = client.post("/v1/keys", json={"name": "k", "scopes": scopes, "queues": queues}).json()
+    return made
+
+
+def test_a_wrong_key_is_told_and_never_kept(page: Page, service: Serving) -> None:
+    page.goto(f"{service.url}/dashboard")
+    page.get_by_label("API key").fill("root_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("unauthenticated")
+    assert page.evaluate("[sessionStorage.length, localStorage.length]") == [0, 0]
+
+
+def test_a_key_stays_in_the_tab_and_out_of_every_url(dashboard: Dashboard) -> None:
+    asked: list[str] = []
+    dashboard.page.on("request", lambda request: asked.append(request.url))
+    for screen in ("Queues", "Topics", "Keys"):
+        dashboard.go(screen)
+    dashboard.page.reload()
+    dashboard.settled()
+    assert asked
+    assert not any(dashboard.service.key in url for url in [*asked, dashboard.page.url])
+    assert dashboard.service.key not in dashboard.page.evaluate("JSON.stringify(localStorage) + document.cookie")
+
+
+def test_a_key_that_ends_leads_to_the_sign_in_and_from_there_back_to_the_same_view(
+    page: Page, service: Serving, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    first, second = key(client, "browse"), key(client, "browse")
+    dashboard = Dashboard(page, service)
+    dashboard.sign_in(first["secret"])
+    dashboard.open("/queues/q/messages?state=ready&order=newest")
+    client.delete(f"/v1/keys/{first['id']}")
+    dashboard.page.get_by_role("link", name="Overview").last.click()
+    expect(page.get_by_text("Your key is not known any more")).to_be_visible(timeout=10_000)
+    view = page.url
+    page.get_by_label("API key").fill(second["secret"])
+    page.get_by_role("button", name="Sign in").click()
+    dashboard.settled()
+    assert page.url == view
+    assert view.startswith(f"{service.url}/dashboard/queues/q")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "screens"),
+    [
+        (("send",), ["Overview", "Queues", "Dead letters", "Topics", "Playground"]),
+        (("browse",), ["Overview", "Queues", "Dead letters", "Topics"]),
+        (("manage", "browse"), ["Overview", "Queues", "Dead letters", "Topics", "Webhooks", "Tasks"]),
+    ],
+)
+def test_what_a_key_may_not_do_is_not_offered(
+    page: Page, service: Serving, client: httpx.Client, scopes: tuple[str, ...], screens: list[str]
+) -> None:
+    client.put("/v1/queues/q")
+    client.post("/v1/queues/q/messages", json={"body": 1})
+    dashboard = Dashboard(page, service)
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
+    dashboard.sign_in(key(client, *scopes)["secret"])
+    links = page.get_by_role("navigation", name="Screens").get_by_role("link")
+    expect(links).to_have_text(screens)
+    dashboard.open("/queues/q")
+    offered = page.locator("main").get_by_role("button").all_inner_texts()
+    assert {"Purge", "Delete", "Pause"} & set(offered) == (
+        {"Purge", "Delete", "Pause"} if "manage" in scopes else set()
+    )
+    assert ("Send" in offered) == ("send" in scopes)
+    for name in screens:
+        dashboard.go(name)
+    assert refused == []
+    assert dashboard.complaints == []
+
+
+def test_a_key_that_is_bound_to_some_queues_sees_those(page: Page, service: Serving, client: httpx.Client) -> None:
+    for queue in ("shop-a", "other"):
+        client.put(f"/v1/queues/{queue}")
+        client.post(f"/v1/queues/{queue}/messages", json={"body": 1})
+    dashboard = Dashboard(page, service)
+    dashboard.sign_in(key(client, "browse", queues=("shop-*",))["secret"])
+    expect(page.get_by_role("region", name="Waiting longest").get_by_role("link", name="shop-a")).to_be_visible()
+    dashboard.go("Queues")
+    expect(dashboard.row("shop-a")).to_be_visible()
+    expect(page.get_by_text("other")).to_have_count(0)
+
+
+def test_the_operator_goes_to_another_project_and_sees_only_that(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/projects/acme")
+    client.put("/v1/queues/mine")
+    client.put("/v1/queues/theirs", headers={"Restante-Project": "acme"})
+    dashboard.page.reload()
+    dashboard.go("Queues")
+    expect(dashboard.row("mine")).to_be_visible()
+    dashboard.page.get_by_label("Project", exact=True).select_option("acme")
+    expect(dashboard.row("theirs")).to_be_visible()
+    expect(dashboard.page.get_by_text("mine")).to_have_count(0)
+
+
+def test_a_service_that_is_away_is_told_and_found_again_by_itself(page: Page, data_folder: Path, database: str) -> None:
+    settings = {"database_url": database, "secret_key": "s" * 32}
+    with serving(data_folder, **settings) as service:
+        dashboard = Dashboard(page, service)
+        dashboard.sign_in(service.key)
+        with service.client() as client:
+            client.put("/v1/queues/q")
+        dashboard.open("/queues/q")
+        port = re.sub(r".*:", "", service.url)
+        service.stop()
+    expect(page.get_by_text("Restante does not answer.")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("heading", level=1, name="q")).to_be_visible()
+    with serving(data_folder, port=port, root_key=service.key, **settings):
+        expect(page.get_by_text("Restante does not answer.")).to_have_count(0, timeout=40_000)
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_times_and_theme_are_kept_for_the_next_visit(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    page.keyboard.press("?")
+    dashboard.dialog().get_by_label("Theme").select_option("Dark")
+    dashboard.dialog().get_by_label("Times").select_option("UTC")
+    page.keyboard.press("Escape")
+    page.reload()
+    dashboard.settled()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    assert "utc" in page.evaluate("localStorage.getItem('restante.preferences')")
