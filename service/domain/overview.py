@@ -1,6 +1,6 @@
 """A project at a glance: what waits longest, what has failed, how much is done."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,27 +28,45 @@ class Overview:
     database: Database
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one look at the database has found, before anything is counted."""
+
+    counts: tuple[int, int]
+    oldest: list[Queue]
+    dead_letters: list[DeadLetters]
+    webhooks: dict[str, int]
+    activity: tuple[datetime, Series] | None
+    database: Database
+
+
 async def get_overview(store: Store, tallies: Tallies, part: Part, window: Window) -> Overview:
     """Return what there is to see of a part of a project."""
-
-    async def work(connection: AsyncConnection) -> Overview:
-        await overview.begin(connection)
-        database = await health.database(connection)
-        queues, topics = await overview.counts(connection, part)
-        return Overview(
-            queues=queues,
-            topics=topics,
-            oldest=[(queue, _UNCOUNTED) for queue in await overview.oldest(connection, part)],
-            dead_letters=[(letters, _UNCOUNTED) for letters in await overview.dead_letters(connection, part)],
-            webhooks=await overview.webhooks(connection, part),
-            activity=await _activity(connection, part, window),
-            database=database,
-        )
-
-    return await _counted(store, tallies, await transaction(store.engine, work))
+    seen = await transaction(store.engine, lambda connection: _look(connection, part, window))
+    shown = {queue.id: queue for queue in (*seen.oldest, *(letters.queue for letters in seen.dead_letters))}
+    counted = dict(zip(shown, await stats.of(store.engine, tallies, list(shown.values())), strict=True))
+    queues, topics = seen.counts
+    return Overview(
+        queues=queues,
+        topics=topics,
+        oldest=[(queue, counted[queue.id]) for queue in seen.oldest],
+        dead_letters=_fullest([(letters, counted[letters.queue.id]) for letters in seen.dead_letters]),
+        webhooks=seen.webhooks,
+        activity=seen.activity,
+        database=seen.database,
+    )
 
 
-_UNCOUNTED = QueueStats(0, 0, 0, None)
+async def _look(connection: AsyncConnection, part: Part, window: Window) -> _Seen:
+    await overview.begin(connection)
+    return _Seen(
+        database=await health.database(connection),
+        counts=await overview.counts(connection, part),
+        oldest=await overview.oldest(connection, part),
+        dead_letters=await overview.dead_letters(connection, part),
+        webhooks=await overview.webhooks(connection, part),
+        activity=await _activity(connection, part, window),
+    )
 
 
 async def _activity(connection: AsyncConnection, part: Part, window: Window) -> tuple[datetime, Series] | None:
@@ -59,14 +77,7 @@ async def _activity(connection: AsyncConnection, part: Part, window: Window) -> 
     return began, await activity.of_project(connection, part.project_id, window, began)
 
 
-async def _counted(store: Store, tallies: Tallies, found: Overview) -> Overview:
-    """Return it with stats; of dead-letter queues those that hold most."""
-    queues = [queue for queue, _ in found.oldest] + [letters.queue for letters, _ in found.dead_letters]
-    by_id = {queue.id: queue for queue in queues}
-    counted = dict(zip(by_id, await stats.of(store.engine, tallies, list(by_id.values())), strict=True))
-    dead_letters = [(letters, counted[letters.queue.id]) for letters, _ in found.dead_letters]
-    dead_letters = [pair for pair in dead_letters if pair[1].total > 0]
-    dead_letters.sort(key=lambda pair: -pair[1].total)
-    return replace(
-        found, oldest=[(queue, counted[queue.id]) for queue, _ in found.oldest], dead_letters=dead_letters[:SHOWN]
-    )
+def _fullest(found: list[tuple[DeadLetters, QueueStats]]) -> list[tuple[DeadLetters, QueueStats]]:
+    """Return the queues that hold most, of those that were counted."""
+    holding = [(letters, counted) for letters, counted in found if counted.total]
+    return sorted(holding, key=lambda pair: -pair[1].total)[:SHOWN]

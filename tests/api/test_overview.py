@@ -8,6 +8,7 @@ import pytest
 
 from service.store import activity, overview
 from tests.api.test_activity import post, received, send, settle, store_of
+from tests.api.test_queues import problem
 from tests.in_process import Service, messages
 from tests.push.sink import answers, sink
 
@@ -201,3 +202,12 @@ async def test_a_project_sees_nothing_of_anothers(service: Service) -> None:
     assert sum(found["activity"]["sent"]) == found["webhooks"]["active"] == 0
     there = await seen(service.root, headers=for_other)
     assert (there["queues"], there["topics"], there["webhooks"]["active"]) == (2, 1, 1)
+
+
+async def test_what_takes_too_long_to_find_is_not_waited_for(service: Service) -> None:
+    async with service.sql.transaction():
+        await service.sql.execute("lock table webhook in access exclusive mode")
+        async with asyncio.timeout(3):
+            answer = await service.root.get("/v1/overview")
+    assert problem(answer)[:2] == (503, "unavailable")
+    await seen(service.root)
