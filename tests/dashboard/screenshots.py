@@ -3,22 +3,24 @@
 Run by `make screenshots`. What is shown is made by examples.py, so that the pictures stay comparable.
 """
 
+import asyncio
 import itertools
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import asyncpg
 from playwright.sync_api import Browser, sync_playwright
 
+from service import embedded
 from tests.dashboard.browsing import FLAGS, Dashboard
 from tests.dashboard.examples import fill, views
 from tests.serving import Serving, serving
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
+PUSH = {"push_http": "1", "push_allow": "127.0.0.0/8"}
 WIDTHS = {1440: 900, 390: 844}
 
 
@@ -26,27 +28,45 @@ def main() -> None:
     """Write the pictures; those of screens that are gone are removed."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder) / "data", push_http="1", push_allow="127.0.0.0/8") as service,
+        embedded.running(Path(folder) / "postgres", durable=False) as database,
+        serving(Path(folder) / "data", database_url=database, secret_key="s" * 32, **PUSH) as service,
         service.client() as client,
-        _browser() as browser,
     ):
         fill(client)
-        trade(client, seconds=45)
+        asyncio.run(remember(database))
         shutil.rmtree(IMAGES, ignore_errors=True)
         IMAGES.mkdir(parents=True)
-        for theme, width in itertools.product(("light", "dark"), WIDTHS):
-            photograph(browser, service, views(client), theme, width)
+        with _browser() as browser:
+            for theme, width in itertools.product(("light", "dark"), WIDTHS):
+                photograph(browser, service, views(client), theme, width)
 
 
-def trade(client: httpx.Client, seconds: int) -> None:
-    """Have producers and consumers at work for a while, so that charts have something to show."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        client.post("/v1/queues/mail/messages/batch", json={"messages": [{"body": n} for n in range(20)]})
-        received = client.post("/v1/queues/mail/messages/receive", json={"max_messages": 18}).json()["messages"]
-        items = [{"receipt": message["receipt"], "action": "delete"} for message in received]
-        client.post("/v1/receipts/batch", json={"items": items})
-        time.sleep(0.05)
+async def remember(database: str) -> None:
+    """Write down the activity of an hour in which consumers of `orders` failed for ten minutes."""
+    connection = await asyncpg.connect(database)
+    for table, owner in (("queue_activity", "queue"), ("project_activity", "project")):
+        await connection.execute(
+            f"""
+            insert into {table} ({owner}_id, at, sent, received, deleted, dead_lettered, growth, attempts, succeeded)
+            select
+                owner.id, bucket.at, load.sent, load.sent, load.sent - load.failed, load.failed / 3,
+                load.failed * 2 / 3, 40, 39
+            from {owner} as owner
+            cross join generate_series(0, 355) as n
+            cross join lateral (
+                select to_timestamp(floor(extract(epoch from now()) / 10) * 10 - 10 * n) as at
+            ) as bucket
+            cross join lateral (
+                select (220 + 60 * sin(n / 19.0) + 25 * sin(n * 1.7) + hashint4(n) % 18)::int as sent
+            ) as usual
+            cross join lateral (
+                select usual.sent, case when n between 120 and 180 then usual.sent / 4 else 0 end as failed
+            ) as load
+            where owner.name in ('orders', 'mail', 'default')
+            on conflict do nothing
+            """
+        )
+    await connection.close()
 
 
 def photograph(browser: Browser, service: Serving, screens: dict[str, str], theme: str, width: int) -> None:

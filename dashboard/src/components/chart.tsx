@@ -80,7 +80,7 @@ function options(element: HTMLElement, lines: readonly Line[], height: number, u
     ...(utc ? { tzDate: (at: number) => uPlot.tzDate(new Date(at * 1000), "UTC") } : {}),
     axes: [
       { ...axis, font, space: 70, values: "{HH}:{mm}" },
-      { ...axis, font, size: 46, values: (_, ticks) => ticks.map((tick) => short(tick)) },
+      { ...axis, font, size: 46, values: (_, ticks) => ticks.map(tick) },
     ],
     series: [
       { label: "At", value: "{HH}:{mm}:{ss}" },
@@ -93,6 +93,10 @@ function options(element: HTMLElement, lines: readonly Line[], height: number, u
       })),
     ],
   };
+}
+
+function tick(value: number): string {
+  return Number.isInteger(value) ? short(value) : value.toFixed(1);
 }
 
 /** A canvas takes no variables: return a colour of the style sheet as what it is in the present theme. */

@@ -74,7 +74,6 @@ function columns(queue: string): Column<Group>[] {
     {
       name: "holder",
       head: "Held by",
-      kind: "grow",
       cell: ({ held_by }) =>
         held_by && (
           <span class="name-cell">

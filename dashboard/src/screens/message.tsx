@@ -15,7 +15,7 @@ import { Badge, Loading } from "../components/states";
 import { Ago, At } from "../components/time";
 import { say } from "../components/toasts";
 import { curl } from "../curl";
-import { bytes } from "../format";
+import { bytes, plural } from "../format";
 import { memberText } from "../json";
 import { BLANK, base64, type MessageDraft, requestText, SendDialog } from "./send";
 
@@ -281,7 +281,7 @@ function History({ message }: { message: WholeMessage }) {
             </dd>
             <dt>Because</dt>
             <dd>
-              {dead.reason.replaceAll("_", " ")} after {dead.receive_count} receives
+              {dead.reason.replaceAll("_", " ")} after {plural(dead.receive_count, "receive")}
             </dd>
             <dt>When</dt>
             <dd>

@@ -12,7 +12,7 @@ import { ProblemNote } from "../components/problem";
 import { Badge, Empty, Loading } from "../components/states";
 import { Amount } from "../components/stats";
 import { bytes, count, duration, rate, short } from "../format";
-import { RatesChart } from "./queue-overview";
+import { lately, RatesChart } from "./queue-overview";
 import { Redrive } from "./redrive";
 
 export function useOverview() {
@@ -75,8 +75,8 @@ function First() {
 
 function Figures({ seen }: { seen: Seen }) {
   const { activity, webhooks, database } = seen;
-  // The last whole bucket.
-  const latest = (counts: readonly number[]) => rate((counts.at(-2) ?? 0) / (activity?.resolution ?? 60));
+  const latest = (of: "sent" | "received" | "deleted") =>
+    activity ? rate(lately(activity[of], activity.resolution, Date.parse(activity.start) / 1000)) : "–";
   const broken = webhooks.circuit_open + webhooks.disabled;
   return (
     <div class="figures">
@@ -86,13 +86,13 @@ function Figures({ seen }: { seen: Seen }) {
       {activity && (
         <>
           <Figure name="Sent / s" tone="blue">
-            {latest(activity.sent)}
+            {latest("sent")}
           </Figure>
           <Figure name="Received / s" tone="amber">
-            {latest(activity.received)}
+            {latest("received")}
           </Figure>
           <Figure name="Deleted / s" tone="green">
-            {latest(activity.deleted)}
+            {latest("deleted")}
           </Figure>
         </>
       )}

@@ -90,10 +90,9 @@ function Rates({ queue }: { queue: string }) {
 
 type Counts = Pick<QueueActivity, "start" | "resolution" | "sent" | "received" | "deleted" | "dead_lettered">;
 
-/** Messages a second. The bucket under way is left out: it would always seem to fall. */
+/** Messages a second. */
 export function RatesChart({ activity }: { activity: Counts }) {
   const start = Date.parse(activity.start) / 1000;
-  const whole = activity.sent.length - 1;
   const line = (
     of: "sent" | "received" | "deleted" | "dead_lettered",
     label: string,
@@ -101,13 +100,13 @@ export function RatesChart({ activity }: { activity: Counts }) {
   ): Line => ({
     label,
     tone,
-    values: activity[of].slice(0, whole).map((n) => n / activity.resolution),
+    values: rates(activity[of], activity.resolution, start),
     write: rate,
   });
   return (
     <Chart
       label="Messages sent, received, deleted and dead-lettered a second over the last hour"
-      times={Array.from({ length: whole }, (_, index) => start + index * activity.resolution)}
+      times={activity.sent.map((_, index) => start + index * activity.resolution)}
       lines={[
         line("sent", "Sent", "blue"),
         line("received", "Received", "amber"),
@@ -117,6 +116,30 @@ export function RatesChart({ activity }: { activity: Counts }) {
     />
   );
 }
+
+/** What was counted in each bucket, as a rate: that of the one under way by the time that has passed of it. */
+export function rates(counts: readonly number[], resolution: number, start: number, now = Date.now() / 1000) {
+  return counts.map((n, index) => {
+    const passed = now - (start + index * resolution);
+    return n / Math.min(resolution, Math.max(passed, SOON));
+  });
+}
+
+/** The rate over the last bucket and what has passed of the one under way. */
+export function lately(
+  counts: readonly number[],
+  resolution: number,
+  start: number,
+  now = Date.now() / 1000,
+) {
+  const passed = now - (start + (counts.length - 1) * resolution);
+  return (
+    ((counts.at(-1) ?? 0) + (counts.at(-2) ?? 0)) / (resolution + Math.max(0, Math.min(passed, resolution)))
+  );
+}
+
+// Counts are written down every five seconds: before that a bucket says nothing.
+const SOON = 10;
 
 /** The topics whose messages are copied to this queue. */
 function Feeds({ queue }: { queue: string }) {
