@@ -43,12 +43,15 @@ class Dashboard:
         self.complaints.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
-    def sign_in(self, key: str) -> None:
-        """Enter a key, and wait for the first screen."""
+    def sign_in(self, key: str, project: str | None = None) -> None:
+        """Enter a key, go to a project if that is asked for, and wait for the first screen."""
         self.page.goto(f"{self.service.url}/dashboard")
         self.page.get_by_label("API key").fill(key)
         self.page.get_by_role("button", name="Sign in").click()
+        if project is not None:
+            self.page.get_by_label("Project", exact=True).select_option(project)
         expect(self.page.get_by_role("navigation", name="Screens")).to_be_visible()
+        self.settled()
 
     def open(self, view: str) -> None:
         """Go to a view by its URL, and wait until nothing of it is still loading."""

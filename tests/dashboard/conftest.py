@@ -1,15 +1,18 @@
 """A real browser before a real service."""
 
+import itertools
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.conftest import created
 from tests.dashboard.browsing import FLAGS, Dashboard
 from tests.serving import Serving, serving
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -37,24 +40,36 @@ def page(context: BrowserContext) -> Page:
     return context.new_page()
 
 
-@pytest.fixture
-def service(data_folder: Path, database: str) -> Iterator[Serving]:
-    """Serve, and let push go to this machine's own receivers."""
-    settings = {"database_url": database, "secret_key": "s" * 32, "push_http": "1", "push_allow": "127.0.0.0/8"}
-    with serving(data_folder, **settings) as service:
-        yield service
+@pytest.fixture(scope="module")
+def service(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Serve, and let push go to this machine's own receivers. For all tests of a module: each has a project."""
+    settings = {"secret_key": "s" * 32, "push_http": "1", "push_allow": "127.0.0.0/8"}
+    for database in created(postgres, f"template {template}"):
+        with serving(tmp_path_factory.mktemp("data"), database_url=database, **settings) as service:
+            yield service
 
 
 @pytest.fixture
-def client(service: Serving) -> Iterator[httpx.Client]:
+def project(service: Serving) -> str:
+    """Make a project of the test's own: its name."""
+    name = f"project-{next(_numbers)}"
+    with service.client() as root:
+        root.put(f"/v1/projects/{name}").raise_for_status()
+    return name
+
+
+@pytest.fixture
+def client(service: Serving, project: str) -> Iterator[httpx.Client]:
+    """Give the root key's client, inside the test's project."""
     with service.client() as client:
+        client.headers["Restante-Project"] = project
         yield client
 
 
 @pytest.fixture
-def dashboard(service: Serving, page: Page) -> Iterator[Dashboard]:
-    """Sign in with the root key; whatever the page complains of fails the test."""
+def dashboard(service: Serving, project: str, page: Page) -> Iterator[Dashboard]:
+    """Be signed in with the root key, inside the test's project; whatever the page complains of fails the test."""
     dashboard = Dashboard(page, service)
-    dashboard.sign_in(service.key)
+    dashboard.sign_in(service.key, project)
     yield dashboard
     assert dashboard.complaints == []

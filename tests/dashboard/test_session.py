@@ -103,6 +103,7 @@ def test_the_operator_goes_to_another_project_and_sees_only_that(dashboard: Dash
     client.put("/v1/queues/mine")
     client.put("/v1/queues/theirs", headers={"Restante-Project": "acme"})
     dashboard.page.reload()
+    dashboard.settled()
     dashboard.go("Queues")
     expect(dashboard.row("mine")).to_be_visible()
     dashboard.page.get_by_label("Project", exact=True).select_option("acme")

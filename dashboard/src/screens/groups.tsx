@@ -77,8 +77,10 @@ function columns(queue: string): Column<Group>[] {
       cell: ({ held_by }) =>
         held_by && (
           <span class="name-cell">
-            <Badge state={held_by.reason === "lease" ? "leased" : "delayed"} />
-            <Link class="mono clip" href={`/queues/${queue}/messages/${held_by.message_id}`}>
+            <Link href={`/queues/${queue}/messages/${held_by.message_id}`}>
+              <Badge state={held_by.reason === "lease" ? "leased" : "delayed"} />
+            </Link>
+            <Link class="mono clip extra" href={`/queues/${queue}/messages/${held_by.message_id}`}>
               {held_by.message_id}
             </Link>
           </span>
