@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from service import telemetry
-from service.errors import Problem, Unavailable
+from service.errors import Problem
 from service.model import Action, Draft, Queue
 from service.settings import Deployment
 from service.store import activity, publishes, sends, settles, transacts
@@ -148,7 +148,8 @@ class Store:
 
     async def _write_activity(self) -> None:
         """Write down what was done since the last time, if that does not keep the process from ending."""
-        with contextlib.suppress(Unavailable, TimeoutError):
+        # Whatever is the matter with the database: nothing but these counts is lost.
+        with contextlib.suppress(Exception):
             async with asyncio.timeout(_LAST_SECONDS):
                 await activity.write(self.engine)
 
