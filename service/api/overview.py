@@ -81,7 +81,9 @@ class Overview(Document):
     dead_letters: Annotated[list[DeadLetterQueue], Field(description="Up to 10, those that hold most first.")]
     webhooks: WebhookCounts
     activity: Annotated[ProjectActivity | None, Field(description="Null for a key that is bound to some queues.")]
-    database: Database
+    database: Annotated[
+        Database | None, Field(description="For the root key alone: what it tells is of all projects together.")
+    ]
 
 
 def _waiting(queue: model.Queue, stats: model.QueueStats) -> WaitingQueue:
@@ -110,5 +112,5 @@ async def get_overview(caller: AnyCaller, store: StoreOf, tallies: TalliesOf) ->
         dead_letters=[_dead_letters(*pair) for pair in found.dead_letters],
         webhooks=WebhookCounts(**found.webhooks),
         activity=activity,
-        database=Database(**asdict(found.database)),
+        database=Database(**asdict(found.database)) if caller.is_operator else None,
     )

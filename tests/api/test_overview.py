@@ -211,3 +211,10 @@ async def test_what_takes_too_long_to_find_is_not_waited_for(service: Service) -
             answer = await service.root.get("/v1/overview")
     assert problem(answer)[:2] == (503, "unavailable")
     await seen(service.root)
+
+
+async def test_how_the_database_is_concerns_all_projects_and_is_told_to_the_operator_alone(service: Service) -> None:
+    for scopes in (["admin"], ["browse"]):
+        async with service.client(await service.key(*scopes)) as tenant:
+            assert (await seen(tenant))["database"] is None
+    assert (await seen(service.root))["database"] is not None
