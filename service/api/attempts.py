@@ -1,6 +1,6 @@
 """Attempts of webhooks over HTTP: what came of requests, and one to try."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,10 +14,12 @@ from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf, TestWebhookOf
+from service.api.stored_messages import MessageId
 from service.api.webhooks import NO_WEBHOOK, WebhookName
 from service.auth.scopes import require_queue
 from service.domain import attempts
 from service.domain.webhooks import WebhookKey, get_webhook
+from service.store.messages import identity
 
 router = APIRouter(route_class=JsonRoute, tags=["webhooks"])
 
@@ -41,6 +43,17 @@ class Attempt(Document):
 
 class AttemptPage(Page[Attempt]):
     """Some of a webhook's attempts."""
+
+
+class MessageAttempt(Attempt):
+    """One request that was to deliver a message."""
+
+    queue: Annotated[str, Field(description="Where the message was then.")]
+    webhook: Annotated[str | None, Field(description="Null: it is gone.")]
+
+
+class MessageAttemptPage(Page[MessageAttempt]):
+    """Some of the attempts to deliver a message."""
 
 
 class AttemptQuery(ListQuery):
@@ -96,15 +109,53 @@ async def list_webhook_attempts(
     return page(AttemptPage, documents, cursor, request, response)
 
 
-def _attempt(attempt: model.Attempt) -> Attempt:
-    return Attempt(
-        id=attempt.id.hex,
-        message_id=str(attempt.message_id),
-        number=attempt.number,
-        started_at=attempt.started_at,
-        duration=attempt.duration.total_seconds(),
-        outcome="succeeded" if attempt.succeeded else "failed",
-        status=attempt.status,
-        error=attempt.error,
-        response_excerpt=attempt.excerpt.decode("utf-8", "replace"),
+@router.get(
+    "/v1/queues/{queue}/messages/{message_id}/attempts",
+    operation_id="list_message_attempts",
+    summary="List the attempts to deliver a message",
+    responses=problems(
+        {404: "There is no such queue, or no message could have this id: queue_not_found, message_not_found."}
+    ),
+)
+async def list_message_attempts(
+    *,
+    queue: QueueName,
+    message_id: MessageId,
+    query: Annotated[ListQuery, Query()],
+    caller: Browser,
+    store: StoreOf,
+    cursors: CursorsOf,
+    request: Request,
+    response: Response,
+) -> MessageAttemptPage:
+    """List the requests of the last seven days that were to deliver a message, the last one first.
+
+    Those from the queues where it was before too, and whether or not it is still there.
+    """
+    require_queue(caller, queue)
+    listing = ("message attempts", caller.project_id, message_id, caller.queues)
+    before = UUID(cursors.open(query.cursor, *listing)) if query.cursor is not None else None
+    found, last = await attempts.list_message_attempts(
+        store, caller, queue, identity(message_id), before=before, limit=query.limit
     )
+    documents = [MessageAttempt(**_fields(one.attempt), queue=one.queue, webhook=one.webhook) for one in found]
+    cursor = cursors.seal(str(last), *listing) if last is not None else None
+    return page(MessageAttemptPage, documents, cursor, request, response)
+
+
+def _attempt(attempt: model.Attempt) -> Attempt:
+    return Attempt(**_fields(attempt))
+
+
+def _fields(attempt: model.Attempt) -> dict[str, Any]:
+    return {
+        "id": attempt.id.hex,
+        "message_id": str(attempt.message_id),
+        "number": attempt.number,
+        "started_at": attempt.started_at,
+        "duration": attempt.duration.total_seconds(),
+        "outcome": "succeeded" if attempt.succeeded else "failed",
+        "status": attempt.status,
+        "error": attempt.error,
+        "response_excerpt": attempt.excerpt.decode("utf-8", "replace"),
+    }

@@ -19,6 +19,10 @@ from service.store.transactions import driver, transaction
 _STORE = STATEMENTS["attempts.store"]
 _HEALTH = STATEMENTS["attempts.health"]
 _DAYS = STATEMENTS["attempts.days"]
+_OF_MESSAGE = STATEMENTS["attempts.of_message"]
+_COLUMNS = ("id", "message_id", "number", "started_at", "duration", "status", "error", "succeeded", "excerpt")
+# Behind every attempt.
+NO_ATTEMPT = UUID(int=2**128 - 1)
 
 KEPT = timedelta(days=7)
 _AHEAD = 3
@@ -70,10 +74,30 @@ async def listed(
         mine.append(attempt.c.id < before)
     if succeeded is not None:
         mine.append(attempt.c.succeeded if succeeded else not_(attempt.c.succeeded))
-    names = ("id", "message_id", "number", "started_at", "duration", "status", "error", "succeeded", "excerpt")
-    columns = [attempt.c[name] for name in names]
+    columns = [attempt.c[name] for name in _COLUMNS]
     rows = await connection.execute(select(*columns).where(*mine).order_by(attempt.c.id.desc()).limit(limit))
     return [Attempt(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAttempt:
+    """An attempt to deliver a message, with the queue it was in; the webhook is None when it is gone."""
+
+    attempt: Attempt
+    queue: str
+    webhook: str | None
+
+
+async def of_message(
+    connection: AsyncConnection, message_id: UUID, within: tuple[int, str], before: UUID | None, limit: int
+) -> list[MessageAttempt]:
+    """Return attempts to deliver a message, the last one first. `within`: a project, and which names of queues fit."""
+    before = NO_ATTEMPT if before is None else before
+    rows = await (await driver(connection)).fetch(_OF_MESSAGE, message_id, before, *within, limit)
+    return [
+        MessageAttempt(Attempt(*[row[name] for name in _COLUMNS]), row["queue_name"], row["webhook_name"])
+        for row in rows
+    ]
 
 
 async def health(connection: AsyncConnection, webhooks: Sequence[Webhook]) -> list[Health]:

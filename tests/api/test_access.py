@@ -41,6 +41,7 @@ ALLOWED = {
     "test_webhook": {"manage", "admin"},
     "retry_webhook": {"manage", "admin"},
     "list_webhook_attempts": {"browse", "admin"},
+    "list_message_attempts": {"browse", "admin"},
     "put_topic": {"manage", "admin"},
     "patch_topic": {"manage", "admin"},
     "get_topic": ANY,

@@ -31,7 +31,9 @@ def views(client: httpx.Client) -> dict[str, str]:
     """Return the path of every screen by its name, once `fill` has been here."""
     [order] = client.get("/v1/queues/orders/messages", params={"limit": 1, "state": "leased"}).json()["items"]
     [dead] = client.get("/v1/queues/orders-dead/messages", params={"limit": 1}).json()["items"]
+    [pushed] = client.get("/v1/queues/invoices/messages", params={"limit": 1}).json()["items"]
     return _VIEWS | {
+        "pushed-message": f"/queues/invoices/messages/{pushed['id']}",
         "message": f"/queues/orders/messages/{order['id']}",
         "dead-letter": f"/queues/orders-dead/messages/{dead['id']}",
     }

@@ -171,3 +171,40 @@ async def test_a_message_behind_all_the_requests_that_may_be_made_waits_for_one_
         assert (await shown(service, second))["waiting_for"] == {"reason": "webhook", "detail": "concurrency"}
         go_on.set()
         await left(service, 0)
+
+
+async def test_all_attempts_to_deliver_a_message_are_listed_wherever_it_is_now(service: Service) -> None:
+    async with sink(answers(500)) as target:
+        await refusing(service, target, "dead_letter")
+        [first, second] = [await send(service, number) for number in range(2)]
+        await left(service, 2, "dead")
+        await retried(service, message_ids=[first])
+        await left(service, 0)
+        await left(service, 2, "dead")
+        target.answer = answers(200)
+        await retried(service, message_ids=[first])
+        await left(service, 1, "dead")
+        await left(service, 0)
+
+        async def attempts(message_id: str, queue: str = "q", **query: Any) -> list[tuple[str, int, str, str | None]]:
+            url = f"/v1/queues/{queue}/messages/{message_id}/attempts"
+            page = (await service.root.get(url, params=query)).json()
+            seen = [(item["outcome"], item["status"], item["queue"], item["webhook"]) for item in page["items"]]
+            more = page["next_cursor"]
+            return seen + (await attempts(message_id, queue, **query | {"cursor": more}) if more else [])
+
+        failed = ("failed", 500, "q", "w")
+        async with asyncio.timeout(10):
+            # They are written down with the round after.
+            while await attempts(first) != [("succeeded", 200, "q", "w"), failed, failed]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert await attempts(first, limit=1) == await attempts(first)
+        assert await attempts(second, "dead") == [failed]
+        await service.root.delete(f"{Q}/webhooks/w")
+        assert await attempts(second, "dead") == [("failed", 500, "q", None)]
+        async with service.client(await service.key("browse", queues=["dead"])) as bound:
+            answer = await bound.get(f"/v1/queues/dead/messages/{second}/attempts")
+            assert answer.json()["items"] == []
+        assert await attempts("00000000-0000-0000-0000-000000000000") == []
+        assert (await service.root.get(f"{Q}/messages/x/attempts")).status_code == 404
+        assert (await service.root.get(f"/v1/queues/none/messages/{first}/attempts")).status_code == 404

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
-import { answer, api } from "../api/client";
+import { answer, api, ProblemError } from "../api/client";
 import type { ActionFields, FilterFields, Queue, Task } from "../api/schema";
 import { FormDialog } from "../components/dialog";
 import { SelectField, TextField } from "../components/field";
@@ -42,11 +42,15 @@ export function ActOnAll({
   const title = "Act on all that match";
   if (task !== null) return <TaskDialog title={title} id={task} onClose={onClose} />;
   const n = matched.data?.matched;
+  // There are so many that the service does not count them while one waits: it acts on them all the same.
+  const uncounted = matched.error instanceof ProblemError && matched.error.problem.status === 503;
   return (
     <FormDialog
       title={title}
-      action={n === undefined ? VERBS[action] : `${VERBS[action]} ${plural(n, "message")}`}
-      ready={Boolean(n)}
+      action={
+        n === undefined ? `${VERBS[action]} all that match` : `${VERBS[action]} ${plural(n, "message")}`
+      }
+      ready={Boolean(n) || uncounted}
       danger={action === "delete"}
       run={async () => setTask(((await act(false)) as unknown as Task).id)}
       stays
@@ -76,9 +80,11 @@ export function ActOnAll({
             />
           )}
           <p role="status">
-            {n !== undefined ? `${plural(n, "message")} match now.` : matched.isFetching ? "Counting …" : ""}
+            {n !== undefined && `${plural(n, "message")} match now.`}
+            {uncounted && "There are too many to be counted while you wait."}
+            {matched.isFetching && n === undefined && "Counting …"}
           </p>
-          {matched.error && <ProblemNote error={matched.error} />}
+          {matched.error && !uncounted && <ProblemNote error={matched.error} />}
         </>
       )}
     </FormDialog>

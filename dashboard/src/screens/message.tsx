@@ -17,6 +17,7 @@ import { say } from "../components/toasts";
 import { curl } from "../curl";
 import { bytes, plural } from "../format";
 import { memberText } from "../json";
+import { MessageAttempts } from "./attempt";
 import { BLANK, base64, type MessageDraft, requestText, SendDialog } from "./send";
 
 interface Seen {
@@ -62,6 +63,7 @@ export function MessageScreen({ queue, id }: { queue: Queue; id: string }) {
             <Facts message={data.message} queue={queue} />
             <Headers headers={data.message.headers} />
             <History message={data.message} />
+            <MessageAttempts queue={queue.name} id={id} />
           </div>
         </div>
       </div>
@@ -186,9 +188,7 @@ function Facts({ message, queue }: { message: WholeMessage; queue: Queue }) {
         {message.attempts > 0 && (
           <>
             <dt>Push attempts</dt>
-            <dd>
-              <Link href={`/queues/${queue.name}/webhooks`}>{message.attempts}</Link>
-            </dd>
+            <dd>{message.attempts}</dd>
           </>
         )}
         {message.group !== null && (

@@ -16,13 +16,14 @@ import { Badge, Empty } from "../components/states";
 import { Amount, Oldest } from "../components/stats";
 import type { Column } from "../components/table";
 import { say } from "../components/toasts";
+import { plural } from "../format";
 import { useParams } from "../params";
 import { CreateQueue } from "./queue-form";
 
 type Sort = "name" | "age" | "ready" | "leased" | "delayed";
 
 export function Queues() {
-  const [param, setParam] = useParams<"search" | "label" | "sort" | "down">();
+  const [param, setParam] = useParams<"search" | "label" | "sort">();
   const { may } = useAccess();
   const [creating, setCreating] = useState(false);
   const search = param("search");
@@ -36,7 +37,6 @@ export function Queues() {
   const queues = sorted(list.items, sort);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const sparks = useSparks(list.items.map(({ name }) => name));
-  const toggle = (name: string) => setSelected(toggled(selected, name));
   const columns = [
     ...(may("manage") ? [selection(selected, setSelected, queues)] : []),
     ...makeColumns(sort, (next) => setParam({ sort: next === "name" ? "" : next }), sparks),
@@ -68,9 +68,7 @@ export function Queues() {
           A list this long is not renewed by itself. <Button onClick={() => list.refetch()}>Renew</Button>
         </p>
       )}
-      {selected.size > 0 && (
-        <QueuesBar names={[...selected]} clear={() => setSelected(new Set())} toggle={toggle} />
-      )}
+      {selected.size > 0 && <QueuesBar names={[...selected]} clear={() => setSelected(new Set())} />}
       {creating && <CreateQueue onClose={() => setCreating(false)} />}
     </>
   );
@@ -80,7 +78,7 @@ function query(search: string, label: string, sort: Sort, cursor: string | undef
   return {
     limit: 200,
     ...(search && { search }),
-    ...(label && { label: label.split(",") }),
+    ...(label && { label: [label] }),
     ...(sort === "age" && { order: "age" as const }),
     ...(cursor && { cursor }),
   };
@@ -129,25 +127,16 @@ function Filters({
         />
         <kbd>/</kbd>
       </div>
-      {label !== "" &&
-        label.split(",").map((pair) => (
-          <button
-            key={pair}
-            type="button"
-            class="chip"
-            aria-label={`Remove the label ${pair}`}
-            onClick={() =>
-              set({
-                label: label
-                  .split(",")
-                  .filter((other) => other !== pair)
-                  .join(","),
-              })
-            }
-          >
-            {pair} <Icon name="close" />
-          </button>
-        ))}
+      {label && (
+        <button
+          type="button"
+          class="chip"
+          aria-label={`Remove the label ${label}`}
+          onClick={() => set({ label: "" })}
+        >
+          <span class="clip">{label}</span> <Icon name="close" />
+        </button>
+      )}
     </div>
   );
 }
@@ -282,20 +271,16 @@ function selection(
   };
 }
 
-function QueuesBar({
-  names,
-  clear,
-}: {
-  names: readonly string[];
-  clear: () => void;
-  toggle: (name: string) => void;
-}) {
+function QueuesBar({ names, clear }: { names: readonly string[]; clear: () => void }) {
   const queries = useQueryClient();
   const each = async (verb: string, one: (queue: string) => Promise<unknown>) => {
-    for (const name of names) await one(name);
-    say(`${verb} ${names.length} queue${names.length === 1 ? "" : "s"}.`);
-    clear();
-    await queries.invalidateQueries({ queryKey: ["queues"] });
+    try {
+      for (const name of names) await one(name);
+      say(`${verb} ${plural(names.length, "queue")}.`);
+      clear();
+    } finally {
+      await queries.invalidateQueries({ queryKey: ["queues"] });
+    }
   };
   const pause = (paused: boolean) => (queue: string) =>
     answer(api.PATCH("/v1/queues/{queue}", { params: { path: { queue } }, body: { paused } }));

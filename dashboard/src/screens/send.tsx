@@ -2,7 +2,7 @@
 
 import { useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
-import { answer, api } from "../api/client";
+import { answer, api, verbatim } from "../api/client";
 import type { Message, Sent } from "../api/schema";
 import { CodeBox } from "../components/copy";
 import { FormDialog } from "../components/dialog";
@@ -93,8 +93,7 @@ export function sendText(queue: string, text: string): Promise<Sent> {
   return answer(
     api.POST("/v1/queues/{queue}/messages", {
       params: { path: { queue } },
-      body: text as unknown as Message,
-      bodySerializer: (body) => body as unknown as string,
+      ...verbatim<Message>(text),
     }),
   );
 }

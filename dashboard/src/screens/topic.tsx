@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
-import { answer, api } from "../api/client";
+import { answer, api, verbatim } from "../api/client";
 import type { Matches, Message, Published, Subscription, SubscriptionFields } from "../api/schema";
 import { Button, IconButton } from "../components/button";
 import { CodeBox } from "../components/copy";
@@ -184,8 +184,7 @@ function SubscriptionDialog({
     await answer(
       api.PUT("/v1/topics/{topic}/subscriptions/{subscription}", {
         params: { path: { topic, subscription: name.trim() } },
-        body: request as unknown as SubscriptionFields,
-        bodySerializer: (body) => body as unknown as string,
+        ...verbatim<SubscriptionFields>(request),
       }),
     );
     await queries.invalidateQueries({ queryKey: ["topics"] });
@@ -239,8 +238,7 @@ function TryMessage({ topic, fifo }: { topic: string; fifo: boolean }) {
   const request = requestText(draft);
   const options = {
     params: { path: { topic } },
-    body: request as unknown as Message,
-    bodySerializer: (body: unknown) => body as string,
+    ...verbatim<Message>(request),
   };
   const attempt = async (event: Event) => {
     event.preventDefault();

@@ -13,13 +13,13 @@ import { Listing } from "../components/listing";
 import { Card, Figure, PageHead } from "../components/page";
 import { usePages } from "../components/pages";
 import { fieldProblem, ProblemNote } from "../components/problem";
-import { Scroll } from "../components/scroll";
 import { Badge, Empty, Loading } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago, At } from "../components/time";
 import { say } from "../components/toasts";
 import { count, duration } from "../format";
 import { useParams } from "../params";
+import { AttemptDetail } from "./attempt";
 import { TaskDialog } from "./task-progress";
 import { percent, Secret, WebhookDialog } from "./webhooks";
 
@@ -150,31 +150,6 @@ function Test({ queue, webhook, onClose }: { queue: string; webhook: string; onC
     <Dialog title="Test message" onClose={onClose}>
       {error ? <ProblemNote error={error} /> : data ? <AttemptDetail attempt={data} /> : <Loading rows={3} />}
     </Dialog>
-  );
-}
-
-function AttemptDetail({ attempt }: { attempt: Attempt }) {
-  return (
-    <div class="stack">
-      <p>
-        <Badge state={attempt.outcome} />{" "}
-        {attempt.status ? `Answered ${attempt.status}` : (attempt.error ?? "No answer")} after{" "}
-        {duration(attempt.duration)}
-      </p>
-      {attempt.error && attempt.status !== null && <p class="hint error">{attempt.error}</p>}
-      <dl class="facts">
-        <dt>Begun</dt>
-        <dd>
-          <At time={attempt.started_at} />
-        </dd>
-        <dt>Number</dt>
-        <dd>{attempt.number}</dd>
-        <dt>Message</dt>
-        <dd class="mono wrap">{attempt.message_id}</dd>
-      </dl>
-      <h3>Its answer</h3>
-      <Scroll class="text answer">{attempt.response_excerpt || "(empty)"}</Scroll>
-    </div>
   );
 }
 

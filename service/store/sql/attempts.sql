@@ -40,3 +40,15 @@ from attempt as a
 where a.queue_id = $1 and a.webhook_id = $2 and not a.succeeded and a.id > $3 and a.id < $4
 order by a.id
 limit $5;
+
+-- name: of_message
+-- Attempts to deliver a message, the last one first: by webhooks of all queues that it has been in and whose names fit.
+select
+    a.id, a.message_id, a.number, a.started_at, a.duration, a.status, a.error, a.succeeded, a.excerpt,
+    q.name as queue_name, w.name as webhook_name
+from attempt as a
+join queue as q on q.id = a.queue_id
+left join webhook as w on w.queue_id = a.queue_id and w.id = a.webhook_id
+where a.message_id = $1 and a.id < $2 and q.project_id = $3 and q.name ~ $4
+order by a.id desc
+limit $5;

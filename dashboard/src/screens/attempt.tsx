@@ -1,0 +1,76 @@
+import { useQuery } from "@tanstack/preact-query";
+import { useState } from "preact/hooks";
+import { answer, api } from "../api/client";
+import { every } from "../api/polling";
+import type { Attempt, MessageAttempt } from "../api/schema";
+import { Dialog } from "../components/dialog";
+import { Card } from "../components/page";
+import { Scroll } from "../components/scroll";
+import { Badge } from "../components/states";
+import { Ago, At } from "../components/time";
+import { duration } from "../format";
+
+/** One request to a webhook, and the beginning of its answer. */
+export function AttemptDetail({ attempt }: { attempt: Attempt }) {
+  return (
+    <div class="stack">
+      <p>
+        <Badge state={attempt.outcome} />{" "}
+        {attempt.status ? `Answered ${attempt.status}` : (attempt.error ?? "No answer")} after{" "}
+        {duration(attempt.duration)}
+      </p>
+      {attempt.error && attempt.status !== null && <p class="hint error">{attempt.error}</p>}
+      <dl class="facts">
+        <dt>Begun</dt>
+        <dd>
+          <At time={attempt.started_at} />
+        </dd>
+        <dt>Number</dt>
+        <dd>{attempt.number}</dd>
+        <dt>Message</dt>
+        <dd class="mono wrap">{attempt.message_id}</dd>
+      </dl>
+      <h3>Its answer</h3>
+      <Scroll class="text answer">{attempt.response_excerpt || "(empty)"}</Scroll>
+    </div>
+  );
+}
+
+/** What came of the requests that were to deliver a message; nothing where there were none. */
+export function MessageAttempts({ queue, id }: { queue: string; id: string }) {
+  const [shown, setShown] = useState<MessageAttempt | null>(null);
+  const { data } = useQuery({
+    queryKey: ["queues", "message attempts", queue, id],
+    queryFn: () =>
+      answer(
+        api.GET("/v1/queues/{queue}/messages/{message_id}/attempts", {
+          params: { path: { queue, message_id: id }, query: { limit: 50 } },
+        }),
+      ),
+    refetchInterval: every(5),
+  });
+  if (!data || data.items.length === 0) return null;
+  return (
+    <Card title={data.next_cursor ? "Last 50 push attempts" : "Push attempts"}>
+      <ul class="lines">
+        {data.items.map((attempt) => (
+          <li key={attempt.id} class="line">
+            <Badge state={attempt.outcome} />
+            <button type="button" class="link line-text" onClick={() => setShown(attempt)}>
+              <strong class="clip">{attempt.status ?? attempt.error}</strong>
+              <span class="faint clip">
+                {attempt.webhook ?? "a webhook that is gone"} of {attempt.queue}, no. {attempt.number}
+              </span>
+            </button>
+            <Ago time={attempt.started_at} />
+          </li>
+        ))}
+      </ul>
+      {shown && (
+        <Dialog title="Attempt" onClose={() => setShown(null)} wide>
+          <AttemptDetail attempt={shown} />
+        </Dialog>
+      )}
+    </Card>
+  );
+}
