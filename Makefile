@@ -15,6 +15,7 @@ development := .venv/development.stamp
 bundle := service/dashboard/index.html
 sources := $(shell find dashboard/src -type f ! -name schema.d.ts) dashboard/index.html dashboard/vite.config.ts dashboard/package-lock.json
 packages := dashboard/node_modules/development.stamp
+node := .venv/node.stamp
 
 .PHONY: help run test check fix bench openapi lock image clean dashboard bundle screenshots
 
@@ -101,14 +102,17 @@ $(development): .venv/environment.stamp requirements-dev.lock pyproject.toml
 # The project itself, as a path: what is edited is what runs.
 install = $(bin)/pip install --quiet --no-deps --no-build-isolation --no-index --editable .
 
-# Node is the machine's, or pip's where the machine has none; both are only needed to build.
-$(bundle): $(sources) | .venv/environment.stamp
-	@$(bin)/python dashboard/build.py --has-node || $(bin)/pip install --quiet --require-hashes -r requirements-node.lock
+# Node is the machine's, or pip's where the machine has none; it is needed to build the dashboard and to check it.
+$(node): .venv/environment.stamp requirements-node.lock
+	@$(bin)/python dashboard/build.py has-node || $(bin)/pip install --quiet --require-hashes -r requirements-node.lock
+	@touch $@
+
+$(bundle): $(sources) | $(node)
 	@$(bin)/python dashboard/build.py
 	@touch $@
 
-npm = npm --prefix dashboard
+npm = $(bin)/python dashboard/build.py npm
 
-$(packages): dashboard/package-lock.json
+$(packages): dashboard/package-lock.json | $(node)
 	@$(npm) ci --ignore-scripts --no-progress --loglevel=error
 	@touch $@

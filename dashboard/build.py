@@ -1,7 +1,8 @@
 """Build the dashboard into service/dashboard, with the machine's Node or the one that pip can install.
 
 Run as a program, or by hatchling (the class at the end) when a wheel is made and the bundle is missing. A checkout's
-Makefile runs it whenever a source has changed.
+Makefile runs it whenever a source has changed, and has it call npm (`build.py npm test`). `build.py has-node` tells by
+its exit code whether there is a Node.
 """
 
 import json
@@ -30,11 +31,16 @@ class NodeIsMissing(Exception):  # noqa: N818 - reads as what happened
 
 def build() -> None:
     """Install the packages of the lock, if they are not there, and write the bundle."""
-    node, npm = _node()
-    environment = os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     if not _installed():
-        _run([*npm, "ci", "--omit=dev", "--ignore-scripts", "--no-progress", "--loglevel=error"], environment)
-    _run([str(node), str(_HERE / "node_modules" / "vite" / "bin" / "vite.js"), "build", "--logLevel=warn"], environment)
+        npm("ci", "--omit=dev", "--ignore-scripts", "--no-progress", "--loglevel=error")
+    npm("run", "--silent", "build", "--", "--logLevel=warn")
+
+
+def npm(*arguments: str) -> None:
+    """Call npm in this folder, with Node on its path. Raises NodeIsMissing, CalledProcessError."""
+    node, command = _node()
+    path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    subprocess.run([*command, *arguments], cwd=_HERE, env=os.environ | {"PATH": path}, check=True, stdout=sys.stderr)
 
 
 def _installed() -> bool:
@@ -67,10 +73,6 @@ def _new_enough(node: str) -> bool:
     return found is not None and (int(found[1]), int(found[2])) >= _OLDEST_NODE
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
-    subprocess.run(command, cwd=_HERE, env=environment, check=True, stdout=sys.stderr)
-
-
 def _node_is_there() -> bool:
     try:
         _node()
@@ -94,7 +96,23 @@ class DashboardHook(BuildHookInterface):  # type: ignore[type-arg,misc,unused-ig
             build()
 
 
+def main(*arguments: str) -> int:
+    """Do what the command line says; return the exit code."""
+    try:
+        match arguments:
+            case ["has-node"]:
+                return int(not _node_is_there())
+            case ["npm", *rest]:
+                npm(*rest)
+            case _:
+                build()
+    except NodeIsMissing as missing:
+        sys.stderr.write(f"{missing}\n")
+        return 1
+    except subprocess.CalledProcessError as failed:
+        return failed.returncode
+    return 0
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--has-node"]:
-        sys.exit(not _node_is_there())
-    build()
+    sys.exit(main(*sys.argv[1:]))

@@ -19,6 +19,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# A machine may be busy; what is there at once costs no time.
+expect.set_options(timeout=20_000)
 _AXE = Path(__file__).parents[2] / "dashboard" / "node_modules" / "axe-core" / "axe.min.js"
 # What a page has to keep up with: the browser tells of it as an error, and so does the screen.
 _EXPECTED = "Failed to load resource"

@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 
 from tests.dashboard.browsing import Dashboard
 
+pytestmark = pytest.mark.timeout(240)
+
 MARK = "window.hostile=(window.hostile||0)+1"
 _SCRIPTS = [
     f"<script>{MARK}</script>",

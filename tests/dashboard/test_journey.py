@@ -3,9 +3,12 @@
 import re
 
 import httpx
+import pytest
 from playwright.sync_api import expect
 
 from tests.dashboard.browsing import Dashboard
+
+pytestmark = pytest.mark.timeout(240)
 
 ORDER = '{"order": 12345678901234567890, "note": "first"}'
 

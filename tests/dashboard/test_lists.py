@@ -1,9 +1,12 @@
 """Lists of any length, and panels that ask no more than they must."""
 
 import httpx
+import pytest
 from playwright.sync_api import Request, Route, expect
 
 from tests.dashboard.browsing import Dashboard
+
+pytestmark = pytest.mark.timeout(240)
 
 
 def test_a_long_list_draws_the_rows_in_sight_and_fetches_the_next_page_at_its_end(

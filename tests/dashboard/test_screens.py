@@ -13,6 +13,8 @@ from tests.dashboard.browsing import Dashboard
 from tests.dashboard.examples import fill, views
 from tests.serving import Serving
 
+pytestmark = pytest.mark.timeout(240)
+
 
 @pytest.fixture
 def filled(client: httpx.Client, dashboard: Dashboard) -> Dashboard:

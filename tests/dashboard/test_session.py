@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.dashboard.browsing import Dashboard
 from tests.serving import Serving, serving
 
+pytestmark = pytest.mark.timeout(240)
+
 
 def key(client: httpx.Client, *scopes: str, queues: tuple[str, ...] = ("*",)) -> dict[str, str]:
     made: dict[str, str] = client.post("/v1/keys", json={"name": "k", "scopes": scopes, "queues": queues}).json()
