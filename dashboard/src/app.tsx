@@ -2,6 +2,7 @@
 
 import { QueryClientProvider } from "@tanstack/preact-query";
 import { useMemo } from "preact/hooks";
+import { useLocation } from "wouter-preact";
 import { makeQueryClient } from "./api/polling";
 import { ErrorBoundary } from "./components/boundary";
 import { Toasts } from "./components/toasts";
@@ -12,6 +13,7 @@ import { Shell } from "./shell/shell";
 
 export function App() {
   const { session, expired } = useSessionState();
+  const [place] = useLocation();
   // Another key or project sees other things: nothing of what was known is kept.
   // biome-ignore lint/correctness/useExhaustiveDependencies: made for the session
   const client = useMemo(makeQueryClient, [session]);
@@ -19,7 +21,7 @@ export function App() {
   return (
     <QueryClientProvider client={client} key={session.project ?? ""}>
       <Shell>
-        <ErrorBoundary>
+        <ErrorBoundary place={place}>
           <Screens />
         </ErrorBoundary>
       </Shell>

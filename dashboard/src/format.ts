@@ -81,3 +81,14 @@ export function timestamp(time: string, utc: boolean): string {
 export function plural(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
+
+/** An instant as a datetime-local field has it, in the zone of the browser or in UTC; empty for none. */
+export function toField(instant: string, utc: boolean): string {
+  return Number.isNaN(Date.parse(instant)) ? "" : timestamp(instant, utc).slice(0, 19).replace(" ", "T");
+}
+
+/** The instant that a datetime-local field stands for; empty while it is incomplete. */
+export function fromField(text: string, utc: boolean): string {
+  const at = new Date(utc ? `${text}Z` : text);
+  return text === "" || Number.isNaN(at.getTime()) ? "" : at.toISOString();
+}

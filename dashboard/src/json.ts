@@ -111,17 +111,39 @@ export function memberText(text: string, wanted: string): string | null {
   return found && text.slice(found.from, found.to);
 }
 
-/** Write JSON on several lines, with nothing in it changed but the blanks. */
-export function pretty(value: Json, indent = ""): string {
-  const deeper = `${indent}  `;
-  if (value.kind === "object") {
-    if (value.members.length === 0) return "{}";
-    const members = value.members.map(([name, member]) => `${deeper}${name}: ${pretty(member, deeper)}`);
-    return `{\n${members.join(",\n")}\n${indent}}`;
-  }
-  if (value.kind === "array") {
-    if (value.items.length === 0) return "[]";
-    return `[\n${value.items.map((item) => `${deeper}${pretty(item, deeper)}`).join(",\n")}\n${indent}]`;
-  }
-  return value.text;
+// A body of a thousand levels would be mostly blanks.
+const DEEPEST_INDENT = 40;
+
+/**
+ * Write JSON on several lines, with nothing in it changed but the blanks: the first `most` characters, about. A body of a
+ * megabyte can be written as gigabytes, most of it indentation.
+ */
+export function pretty(value: Json, most = Number.POSITIVE_INFINITY): string {
+  const parts: string[] = [];
+  let length = 0;
+  const put = (text: string) => {
+    parts.push(text);
+    length += text.length;
+  };
+  const line = (depth: number) => `\n${"  ".repeat(Math.min(depth, DEEPEST_INDENT))}`;
+  const write = (value: Json, depth: number): void => {
+    if (value.kind !== "object" && value.kind !== "array") {
+      put(value.text);
+      return;
+    }
+    const [open, close] = value.kind === "object" ? "{}" : "[]";
+    const members: [string, Json][] =
+      value.kind === "object"
+        ? value.members.map(([name, member]) => [`${name}: `, member])
+        : value.items.map((item) => ["", item]);
+    put(open as string);
+    for (const [index, [name, member]] of members.entries()) {
+      if (length > most) return;
+      put(`${index > 0 ? "," : ""}${line(depth + 1)}${name}`);
+      write(member, depth + 1);
+    }
+    put(members.length > 0 ? `${line(depth)}${close}` : (close as string));
+  };
+  write(value, 0);
+  return parts.join("");
 }

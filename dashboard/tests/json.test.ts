@@ -27,6 +27,15 @@ test("what is nested as deep as the service takes is read, and what is deeper do
   expect(() => readJson(nested(100_000))).toThrow(SyntaxError);
 });
 
+test("a body that would be gigabytes on lines of their own is written as far as it is wanted", () => {
+  const text = `${"[".repeat(800)}${"0,".repeat(100_000)}0${"]".repeat(800)}`;
+  const started = performance.now();
+  const written = pretty(readJson(text), 50_000);
+  expect(performance.now() - started).toBeLessThan(1000);
+  expect(written.length).toBeGreaterThan(50_000);
+  expect(written.length).toBeLessThan(200_000);
+});
+
 test("a megabyte is read in less than a second", () => {
   const text = JSON.stringify(Array.from({ length: 40_000 }, (_, n) => ({ n, text: "x".repeat(10) })));
   const started = performance.now();

@@ -21,6 +21,7 @@ from service.store.overview import DeadLetters, Part
 router = APIRouter(tags=["activity"])
 
 _MINUTE = 60
+_LATE = "null: they could not be found within a second"
 _LAST_HOUR = Window(timedelta(seconds=_MINUTE), 60)
 
 
@@ -76,9 +77,12 @@ class Overview(Document):
     queues: int
     topics: int
     oldest: Annotated[
-        list[WaitingQueue], Field(description="Up to 10 queues, the longest-waiting ready message first.")
+        list[WaitingQueue] | None,
+        Field(description=f"Up to 10 queues, the longest-waiting ready message first; {_LATE}."),
     ]
-    dead_letters: Annotated[list[DeadLetterQueue], Field(description="Up to 10, those that hold most first.")]
+    dead_letters: Annotated[
+        list[DeadLetterQueue] | None, Field(description=f"Up to 10, those that hold most first; {_LATE}.")
+    ]
     webhooks: WebhookCounts
     activity: Annotated[ProjectActivity | None, Field(description="Null for a key that is bound to some queues.")]
     database: Annotated[
@@ -108,8 +112,8 @@ async def get_overview(caller: AnyCaller, store: StoreOf, tallies: TalliesOf) ->
     return Overview(
         queues=found.queues,
         topics=found.topics,
-        oldest=[_waiting(*pair) for pair in found.oldest],
-        dead_letters=[_dead_letters(*pair) for pair in found.dead_letters],
+        oldest=None if found.oldest is None else [_waiting(*pair) for pair in found.oldest],
+        dead_letters=None if found.dead_letters is None else [_dead_letters(*pair) for pair in found.dead_letters],
         webhooks=WebhookCounts(**found.webhooks),
         activity=activity,
         database=Database(**asdict(found.database)) if caller.is_operator else None,

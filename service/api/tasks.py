@@ -246,10 +246,16 @@ async def cancel_task(task_id: TaskId, caller: Manager, store: StoreOf) -> None:
     await tasks.cancel_task(store, caller, task_id)
 
 
+class TaskQuery(ListQuery):
+    """In which order to list tasks."""
+
+    order: Annotated[Literal["oldest", "newest"], Field(description="Which come first.")] = "oldest"
+
+
 @router.get("/v1/tasks", operation_id="list_tasks", summary="List tasks", responses=problems())
 async def list_tasks(
     *,
-    query: Annotated[ListQuery, Query()],
+    query: Annotated[TaskQuery, Query()],
     caller: Manager,
     store: StoreOf,
     cursors: CursorsOf,
@@ -257,9 +263,9 @@ async def list_tasks(
     response: Response,
 ) -> TaskPage:
     """List the project's tasks in the order they were made, as far as the key covers their queues."""
-    listing = ("tasks", caller.project_id)
+    listing = ("tasks", caller.project_id, query.order)
     after = UUID(cursors.open(query.cursor, *listing)) if query.cursor is not None else None
-    found, last = await tasks.list_tasks(store, caller, after, query.limit)
+    found, last = await tasks.list_tasks(store, caller, after, query.limit, newest=query.order == "newest")
     documents = [_document(task) for task in found]
     return page(TaskPage, documents, cursors.seal(last.hex, *listing) if last else None, request, response)
 

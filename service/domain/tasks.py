@@ -107,10 +107,12 @@ async def cancel_task(store: Store, caller: Caller, task_id: str) -> None:
     await transaction(store.engine, lambda connection: tasks.cancel(connection, caller.project_id, task.id))
 
 
-async def list_tasks(store: Store, caller: Caller, after: UUID | None, limit: int) -> tuple[list[Task], UUID | None]:
-    """Return a page of tasks in the order they were made, and the id after which the next page begins."""
+async def list_tasks(
+    store: Store, caller: Caller, after: UUID | None, limit: int, *, newest: bool
+) -> tuple[list[Task], UUID | None]:
+    """Return a page of tasks in the order they were made, or the opposite, and the id that the next page follows."""
     found = await transaction(
-        store.engine, lambda connection: tasks.listed(connection, caller.project_id, after, limit + 1)
+        store.engine, lambda connection: tasks.listed(connection, caller.project_id, after, limit + 1, newest=newest)
     )
     last = found[limit - 1].id if len(found) > limit else None
     return [task for task in found[:limit] if caller.covers(task.queue)], last

@@ -73,10 +73,15 @@ async def cancel(connection: AsyncConnection, project_id: int, task_id: UUID) ->
     await connection.execute(update(task).where(running).values(state=TaskState.CANCELLED, updated_at=_NOW))
 
 
-async def listed(connection: AsyncConnection, project_id: int, after: UUID | None, limit: int) -> list[Task]:
-    """Return tasks in the order in which they were made."""
-    mine = [task.c.project_id == project_id, *([task.c.id > after] if after else [])]
-    rows = await connection.execute(select(task).where(*mine).order_by(task.c.id).limit(limit))
+async def listed(
+    connection: AsyncConnection, project_id: int, after: UUID | None, limit: int, *, newest: bool
+) -> list[Task]:
+    """Return tasks in the order in which they were made, or in the opposite one."""
+    order = task.c.id.desc() if newest else task.c.id
+    mine = [task.c.project_id == project_id]
+    if after is not None:
+        mine.append(task.c.id < after if newest else task.c.id > after)
+    rows = await connection.execute(select(task).where(*mine).order_by(order).limit(limit))
     return [_task(row) for row in rows]
 
 

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.serving import Serving, serving
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 PUSH = {"push_http": "1", "push_allow": "127.0.0.0/8"}
+# Since when messages wait, in minutes.
+AGES = {"orders": 7, "orders-dead": 48, "thumbnails": 131}
 WIDTHS = {1440: 900, 390: 844}
 
 
@@ -33,6 +36,7 @@ def main() -> None:
         service.client() as client,
     ):
         fill(client)
+        time.sleep(11)  # until the service has written down what was done, and another step has begun
         asyncio.run(remember(database))
         shutil.rmtree(IMAGES, ignore_errors=True)
         IMAGES.mkdir(parents=True)
@@ -65,6 +69,13 @@ async def remember(database: str) -> None:
             where owner.name in ('orders', 'mail', 'default')
             on conflict do nothing
             """
+        )
+    for queue, minutes in AGES.items():
+        await connection.execute(
+            "update message set visible_at = visible_at - make_interval(mins => $2) "
+            "from queue where queue.number = message.queue_number and queue.name = $1 and message.lease is null",
+            queue,
+            minutes,
         )
     await connection.close()
 

@@ -95,6 +95,53 @@ def test_settings_show_what_changes_before_it_does_and_refuse_to_undo_anothers_c
     assert (queue["delay"], queue["visibility_timeout"]) == (6, 77)
 
 
+def test_a_retention_that_is_emptied_is_for_ever_and_an_emptied_number_is_refused(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.open("/queues/q/settings")
+    page.get_by_label("Retention, s").fill("")
+    expect(page.get_by_role("region", name="What changes")).to_contain_text("345600 → null")
+    dashboard.press("Save 1 change")
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    assert client.get("/v1/queues/q").json()["retention"] is None
+    page.get_by_label("Delay, s").fill("")
+    dashboard.press("Save 1 change")
+    expect(page.get_by_label("Delay, s")).to_have_attribute("aria-invalid", "true")
+
+
+def test_each_message_is_shown_with_its_own_body(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q", json={"type": "fifo"})
+    for body in ("first", "second"):
+        client.post("/v1/queues/q/messages", json={"body": body})
+    client.post("/v1/queues/q/messages/receive")
+    first, second = (item["id"] for item in client.get("/v1/queues/q/messages").json()["items"])
+    page = dashboard.page
+    dashboard.open(f"/queues/q/messages/{second}")
+    expect(page.get_by_text('"second"')).to_be_visible()
+    page.get_by_role("link", name=first).click()
+    expect(page.get_by_text('"first"')).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text('"second"')).to_be_visible()
+    expect(page.get_by_text('"first"')).to_have_count(0)
+
+
+def test_of_many_messages_those_that_are_refused_stay_selected_and_the_others_are_done(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    client.post("/v1/queues/q/messages/batch", json={"messages": [{"body": n} for n in range(3)]})
+    dashboard.open("/queues/q/messages")
+    for box in dashboard.page.get_by_role("checkbox").all():
+        box.check()
+    [held] = client.post("/v1/queues/q/messages/receive", json={"visibility_timeout": 600}).json()["messages"]
+    dashboard.press("Delete", within=dashboard.page.get_by_role("region", name="Selection"))
+    dashboard.press("Delete 3 messages", within=dashboard.dialog())
+    expect(dashboard.dialog().get_by_role("alert")).to_contain_text("message_leased")
+    assert [item["id"] for item in client.get("/v1/queues/q/messages").json()["items"]] == [held["id"]]
+
+
 def test_a_field_that_is_refused_says_why_beside_it(dashboard: Dashboard, client: httpx.Client) -> None:
     client.put("/v1/queues/q")
     dashboard.open("/queues/q/settings")

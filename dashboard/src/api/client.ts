@@ -17,7 +17,8 @@ export class ProblemError extends Error {
   }
 }
 
-const PATIENCE = 20_000;
+/** Milliseconds. A change may take as long as a webhook that is tested, and is not broken off before. */
+const PATIENCE = { read: 20_000, change: 130_000 };
 
 export const api = createClient<paths>({ baseUrl: location.origin, fetch: ask });
 
@@ -28,27 +29,32 @@ async function ask(request: Request): Promise<Response> {
     request.headers.set("Authorization", `Bearer ${session.key}`);
     if (session.project) request.headers.set("Restante-Project", session.project);
   }
-  const patience = AbortSignal.timeout(PATIENCE);
+  const reads = request.method === "GET";
+  const patience = AbortSignal.timeout(reads ? PATIENCE.read : PATIENCE.change);
   let response: Response;
   try {
     response = await fetch(request, { signal: AbortSignal.any([request.signal, patience]) });
   } catch (error) {
     if (request.signal.aborted) throw error;
     unanswered();
-    throw new ProblemError(silence());
+    throw new ProblemError(silence(reads));
   }
-  if (response.status >= 502) unanswered();
+  // A 503 of the service itself is an answer; one of a proxy before it says that the service is away.
+  const own = response.headers.get("Content-Type")?.startsWith("application/problem+json");
+  if (response.status >= 502 && !own) unanswered();
   else answered();
   if (response.status === 401 && session && session === currentSession()) signOut(true);
   return response;
 }
 
-function silence(): Problem {
+function silence(reads: boolean): Problem {
   return {
     type: "about:blank",
     title: "No answer",
     status: 0,
-    detail: "Restante does not answer. It is asked again by itself.",
+    detail: reads
+      ? "Restante does not answer. It is asked again by itself."
+      : "Restante does not answer, so it may be done or not: look before you do it again.",
     code: "no_answer",
     request_id: "",
   };

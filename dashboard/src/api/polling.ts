@@ -6,13 +6,15 @@ import { ProblemError } from "./client";
 const LONGEST = 60_000;
 
 const took = new Map<string, number>();
+/** In a row, up to now. */
+const failures = new Map<string, number>();
 
 /** Return what to give to `refetchInterval`, for a panel that wants to be renewed so often (seconds). */
 export function every(seconds: number) {
   // biome-ignore lint/suspicious/noExplicitAny: whatever the query holds
   return (query: Query<any, any, any, any>): number => {
-    const failures = query.state.status === "error" ? Math.min(query.state.errorUpdateCount, 5) : 0;
-    return interval(seconds * 1000, took.get(query.queryHash) ?? 0, failures);
+    const failed = Math.min(failures.get(query.queryHash) ?? 0, 5);
+    return interval(seconds * 1000, took.get(query.queryHash) ?? 0, failed);
   };
 }
 
@@ -41,7 +43,10 @@ export function makeQueryClient(): QueryClient {
     if (event.type !== "updated") return;
     const { queryHash } = event.query;
     if (event.action.type === "fetch") begun.set(queryHash, performance.now());
-    if (event.action.type === "success") took.set(queryHash, performance.now() - (begun.get(queryHash) ?? 0));
+    if (event.action.type === "error") failures.set(queryHash, (failures.get(queryHash) ?? 0) + 1);
+    if (event.action.type !== "success") return;
+    failures.delete(queryHash);
+    took.set(queryHash, performance.now() - (begun.get(queryHash) ?? 0));
   });
   return client;
 }

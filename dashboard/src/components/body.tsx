@@ -22,9 +22,7 @@ export function BodyView({ body }: { body: Body }) {
   const [view, setView] = useState<View>(
     tree ? "tree" : "bytes" in body && !isText(body.bytes) ? "hex" : "text",
   );
-  const text = "json" in body ? (tree ? pretty(tree) : body.json) : new TextDecoder().decode(body.bytes);
-  const raw = "json" in body ? body.json : text;
-  const octets = "json" in body ? new TextEncoder().encode(body.json) : body.bytes;
+  const octets = useMemo(() => ("json" in body ? new TextEncoder().encode(body.json) : body.bytes), [body]);
   const views: [View, string][] = [
     ...(tree ? ([["tree", "Tree"]] as [View, string][]) : []),
     ["text", "Text"],
@@ -35,7 +33,7 @@ export function BodyView({ body }: { body: Body }) {
       <div class="toolbar">
         <Choice label="Show the body as" value={view} onValue={setView} options={views} />
         <span class="faint">{bytes(octets.length)}</span>
-        <CopyTextButton text={raw}>Copy the body</CopyTextButton>
+        <CopyTextButton text={() => plain(body)}>Copy the body</CopyTextButton>
       </div>
       {octets.length === 0 ? (
         <p class="faint">The body is empty.</p>
@@ -46,7 +44,7 @@ export function BodyView({ body }: { body: Body }) {
       ) : view === "hex" ? (
         <Hex octets={octets} />
       ) : (
-        <Long text={text} />
+        <Long write={(most) => (tree ? pretty(tree, most) : plain(body))} />
       )}
     </div>
   );
@@ -70,14 +68,21 @@ function isText(octets: Uint8Array): boolean {
   }
 }
 
-function Long({ text }: { text: string }) {
+function plain(body: Body): string {
+  return "json" in body ? body.json : new TextDecoder().decode(body.bytes);
+}
+
+/** Text, as far as it is asked for. */
+function Long({ write }: { write: (most: number) => string }) {
   const [shown, setShown] = useState(TEXT_AT_ONCE);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the same body for as long as this is shown
+  const text = useMemo(() => write(shown), [shown]);
   return (
     <>
       <Scroll class="text">{text.slice(0, shown)}</Scroll>
       {text.length > shown && (
-        <button type="button" class="link" onClick={() => setShown(shown + TEXT_AT_ONCE)}>
-          Show more: {count(text.length - shown)} characters are left
+        <button type="button" class="link" onClick={() => setShown(2 * shown)}>
+          Show more
         </button>
       )}
     </>

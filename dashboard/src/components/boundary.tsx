@@ -1,12 +1,22 @@
 import { Component, type ComponentChildren } from "preact";
 import { ProblemNote } from "./problem";
 
+interface Props {
+  /** What is shown; another one is tried anew. */
+  place: string;
+  children: ComponentChildren;
+}
+
 /** Keeps a fault of one screen from taking the page with it. */
-export class ErrorBoundary extends Component<{ children: ComponentChildren }, { error: Error | null }> {
+export class ErrorBoundary extends Component<Props, { error: Error | null }> {
   override state = { error: null as Error | null };
 
   static override getDerivedStateFromError(error: Error) {
     return { error };
+  }
+
+  override componentDidUpdate(before: Props) {
+    if (this.state.error && before.place !== this.props.place) this.setState({ error: null });
   }
 
   override render() {

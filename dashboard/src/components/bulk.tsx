@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
+import { ProblemError } from "../api/client";
 import { plural } from "../format";
 import { Button, IconButton } from "./button";
 import { Confirm } from "./dialog";
@@ -13,6 +14,25 @@ export interface BulkAction {
   danger?: boolean;
   about?: ComponentChildren;
   run: () => Promise<unknown>;
+}
+
+/** Do something with each, whatever becomes of the others; return those that were refused. What is gone is done. */
+export async function forEach(
+  names: readonly string[],
+  one: (name: string) => Promise<unknown>,
+): Promise<Map<string, Error>> {
+  const refused = new Map<string, Error>();
+  for (const name of names) {
+    await one(name).catch((error) => {
+      if (!(error instanceof ProblemError && error.problem.status === 404)) refused.set(name, error);
+    });
+  }
+  return refused;
+}
+
+/** Raise the first of the problems, if there is one. */
+export function throwFirst(refused: ReadonlyMap<string, Error>): void {
+  for (const error of refused.values()) throw error;
 }
 
 /** What can be done with all that is selected, at the foot of the window. */

@@ -79,7 +79,7 @@ function options(element: HTMLElement, lines: readonly Line[], height: number, u
     },
     ...(utc ? { tzDate: (at: number) => uPlot.tzDate(new Date(at * 1000), "UTC") } : {}),
     axes: [
-      { ...axis, font, space: 70, values: "{HH}:{mm}" },
+      { ...axis, font, space: 70, size: 28, values: "{HH}:{mm}" },
       { ...axis, font, size: 46, values: (_, ticks) => ticks.map(tick) },
     ],
     series: [

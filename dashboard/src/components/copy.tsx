@@ -30,10 +30,10 @@ export function CopyButton({ text, label = "Copy" }: { text: string; label?: str
   );
 }
 
-export function CopyTextButton({ text, children }: { text: string; children: string }) {
+export function CopyTextButton({ text, children }: { text: () => string; children: string }) {
   const [copied, run] = useCopied();
   return (
-    <Button icon={copied ? "done" : "copy"} onClick={() => run(text)}>
+    <Button icon={copied ? "done" : "copy"} onClick={() => run(text())}>
       {copied ? "Copied" : children}
     </Button>
   );

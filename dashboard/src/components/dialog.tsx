@@ -11,32 +11,46 @@ interface DialogProps {
   wide?: boolean;
 }
 
+interface WindowProps extends DialogProps {
+  /** What it holds would be lost: it closes by its buttons and by Escape, not by a click beside it. */
+  kept?: boolean;
+  /** Something is under way whose answer is to be seen. */
+  busy?: boolean;
+  children: ComponentChildren;
+}
+
 /** A native modal dialog: the browser keeps the focus in it, and gives it back. */
-export function Dialog({
-  title,
-  onClose,
-  children,
-  wide = false,
-}: DialogProps & { children: ComponentChildren }) {
+export function Dialog({ title, onClose, children, wide = false, kept = false, busy = false }: WindowProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const label = useId();
+  const closing = useRef(onClose);
+  closing.current = onClose;
   useEffect(() => {
-    dialog.current?.showModal();
+    const element = dialog.current;
+    if (!element) return;
+    const close = () => closing.current();
+    element.addEventListener("close", close);
+    element.showModal();
+    return () => {
+      // Closed and not only taken away, so that the focus goes back to where it was.
+      element.removeEventListener("close", close);
+      element.close();
+    };
   }, []);
   return (
     <dialog
       ref={dialog}
       class={wide ? "dialog wide" : "dialog"}
       aria-labelledby={label}
-      onClose={onClose}
+      onCancel={(event) => busy && event.preventDefault()}
       onMouseDown={(event) => {
-        if (event.target === dialog.current) onClose();
+        if (event.target === dialog.current && !kept) onClose();
       }}
     >
       <div class="dialog-body">
         <header class="dialog-head">
           <h2 id={label}>{title}</h2>
-          <IconButton label="Close" icon="close" onClick={onClose} />
+          <IconButton label="Close" icon="close" disabled={busy} onClick={onClose} />
         </header>
         {children}
       </div>
@@ -93,12 +107,14 @@ export function FormDialog({
     }
   };
   return (
-    <Dialog {...dialog}>
+    <Dialog {...dialog} kept busy={busy}>
       <form class="stack" onSubmit={submit}>
         {children(error)}
         {error && <ProblemNote error={error} />}
         <footer class="actions">
-          <Button onClick={dialog.onClose}>Cancel</Button>
+          <Button disabled={busy} onClick={dialog.onClose}>
+            Cancel
+          </Button>
           <Button
             type="submit"
             kind={danger ? "danger" : "primary"}

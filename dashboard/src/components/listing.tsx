@@ -21,7 +21,12 @@ export function Listing<T>({ list, items = list.items, empty, ...table }: Props<
     <Table
       {...table}
       items={items}
-      more={{ has: list.hasNextPage, loading: list.isFetchingNextPage, load: list.fetchNextPage }}
+      more={{
+        has: list.hasNextPage,
+        loading: list.isFetchingNextPage,
+        load: list.fetchNextPage,
+        error: list.isFetchNextPageError ? list.error : null,
+      }}
     />
   );
 }

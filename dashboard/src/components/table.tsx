@@ -2,6 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { Button } from "./button";
 import { Icon } from "./icon";
+import { ProblemNote } from "./problem";
 
 export interface Column<T> {
   name: string;
@@ -20,7 +21,7 @@ export interface TableProps<T> {
   /** Pixels, the same for every row. */
   rowHeight?: number;
   /** There are more: asked for when the end comes into sight. */
-  more?: { load: () => void; loading: boolean; has: boolean } | undefined;
+  more?: { load: () => void; loading: boolean; has: boolean; error: Error | null } | undefined;
   selected?: (item: T) => boolean;
 }
 
@@ -30,7 +31,8 @@ const MARGIN = 10;
 export function Table<T>({ label, columns, items, keyOf, rowHeight = 46, more, selected }: TableProps<T>) {
   const body = useRef<HTMLTableSectionElement>(null);
   const [first, last] = useRowsInSight(body, items.length, rowHeight);
-  const near = more?.has && last >= items.length - MARGIN;
+  // After a failure somebody has to ask: it would fail again at once, for ever.
+  const near = more?.has && !more.error && last >= items.length - MARGIN;
   const load = more?.load;
   useEffect(() => {
     if (near && !more?.loading) load?.();
@@ -67,11 +69,12 @@ export function Table<T>({ label, columns, items, keyOf, rowHeight = 46, more, s
         </tbody>
       </table>
       {more?.has && (
-        <p class="more">
+        <div class="more">
+          {more.error && <ProblemNote error={more.error} />}
           <Button busy={more.loading} onClick={more.load}>
             {more.loading ? "Loading …" : "Load more"}
           </Button>
-        </p>
+        </div>
       )}
     </div>
   );

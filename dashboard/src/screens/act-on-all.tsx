@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { answer, api, ProblemError } from "../api/client";
 import type { ActionFields, FilterFields, Queue, Task } from "../api/schema";
+import { useDebounced } from "../components/debounced";
 import { FormDialog } from "../components/dialog";
 import { SelectField, TextField } from "../components/field";
 import { fieldProblem, ProblemNote } from "../components/problem";
@@ -25,7 +26,8 @@ export function ActOnAll({
   const [action, setAction] = useState<Action>("delete");
   const [to, setTo] = useState("");
   const [task, setTask] = useState<string | null>(null);
-  const target = action === "move" ? to.trim() : null;
+  const settled = useDebounced(to.trim());
+  const target = action === "move" ? settled : null;
   const act = (dry_run: boolean) =>
     answer(
       api.POST("/v1/queues/{queue}/messages/actions", {
@@ -50,7 +52,7 @@ export function ActOnAll({
       action={
         n === undefined ? `${VERBS[action]} all that match` : `${VERBS[action]} ${plural(n, "message")}`
       }
-      ready={Boolean(n) || uncounted}
+      ready={settled === to.trim() && (Boolean(n) || uncounted)}
       danger={action === "delete"}
       run={async () => setTask(((await act(false)) as unknown as Task).id)}
       stays

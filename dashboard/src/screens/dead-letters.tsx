@@ -15,7 +15,7 @@ export function DeadLetters() {
           <Loading />
         )
       ) : (
-        <Card title="Queues that hold dead letters">
+        <Card title="The ten queues that hold most">
           <DeadLetterList seen={data} none={<None />} />
         </Card>
       )}

@@ -26,15 +26,16 @@ const SCOPES: readonly (readonly [Scope, string])[] = [
 ];
 
 export function Keys() {
-  const { whoami } = useAccess();
+  const { whoami, may } = useAccess();
   const queries = useQueryClient();
   const [creating, setCreating] = useState(false);
   const [revoking, setRevoking] = useState<Key | null>(null);
   const list = usePages(
     ["keys"],
     (cursor) => answer(api.GET("/v1/keys", { params: { query: { limit: 100, ...(cursor && { cursor }) } } })),
-    { seconds: 15 },
+    { seconds: 15, enabled: may("admin") },
   );
+  if (!may("admin")) return <Empty title="Keys need the scope admin">Your key does not have it.</Empty>;
   return (
     <>
       <PageHead title="Keys">
@@ -146,7 +147,7 @@ function CreateKey({ onClose }: { onClose: () => void }) {
   };
   if (secret !== null) {
     return (
-      <Dialog title={`The key ${name.trim()}`} onClose={onClose}>
+      <Dialog title={`The key ${name.trim()}`} onClose={onClose} kept>
         <div class="stack">
           <p>Shown this once; only its hash is kept.</p>
           <CodeBox text={secret} label="Copy the key" />

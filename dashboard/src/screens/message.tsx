@@ -305,7 +305,7 @@ function draftOf({ message, body }: Seen): MessageDraft {
     ...BLANK,
     kind: "json" in body ? "json" : "base64",
     body: "json" in body ? body.json : base64(body.bytes),
-    contentType: message.content_type === "application/json" ? "" : message.content_type,
+    contentType: "json" in body && message.content_type === "application/json" ? "" : message.content_type,
     headers: Object.entries(message.headers)
       .map(([name, value]) => `${name}: ${value}`)
       .join("\n"),

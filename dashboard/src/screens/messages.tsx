@@ -1,9 +1,9 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import type { BrowsedMessage, MessageState, Queue } from "../api/schema";
-import { BulkBar } from "../components/bulk";
+import { BulkBar, forEach, throwFirst } from "../components/bulk";
 import { Button } from "../components/button";
 import { Listing } from "../components/listing";
 import { usePages } from "../components/pages";
@@ -11,8 +11,9 @@ import { Badge, Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago } from "../components/time";
 import { say } from "../components/toasts";
-import { bytes } from "../format";
+import { bytes, fromField, plural, toField } from "../format";
 import { useParams } from "../params";
+import { usePreferences } from "../preferences";
 import { ActOnAll } from "./act-on-all";
 import { toggled } from "./queues";
 
@@ -20,20 +21,14 @@ export type Names = "state" | "group" | "header" | "after" | "before" | "order" 
 
 /** The filter as the URL has it, and as the API takes it. */
 export function filterOf(param: (name: Names) => string) {
-  const [header, ...value] = param("header").split("=");
+  const [header = "", ...value] = param("header").split("=");
   return {
     ...(param("state") && { state: param("state") as MessageState }),
     ...(param("group") && { group: param("group") }),
-    ...(header && { [`header.${header.trim()}`]: value.join("=").trim() }),
-    ...(instant(param("after")) && { sent_after: instant(param("after")) }),
-    ...(instant(param("before")) && { sent_before: instant(param("before")) }),
+    ...(param("header") && { [`header.${header.trim()}`]: value.join("=").trim() }),
+    ...(param("after") && { sent_after: param("after") }),
+    ...(param("before") && { sent_before: param("before") }),
   };
-}
-
-/** What a datetime-local field holds, with its zone; empty while it is incomplete. */
-function instant(local: string): string {
-  const at = new Date(local);
-  return Number.isNaN(at.getTime()) ? "" : at.toISOString();
 }
 
 export function Messages({ queue }: { queue: Queue }) {
@@ -45,7 +40,7 @@ export function Messages({ queue }: { queue: Queue }) {
   const live = param("live") !== "";
   const order = live || param("order") === "newest" ? "newest" : "oldest";
   const list = usePages(
-    ["queues", "messages", queue.name, filter, order],
+    ["queues", "messages", queue.name, filter, order, live],
     (cursor) =>
       answer(
         api.GET("/v1/queues/{queue}/messages", {
@@ -57,6 +52,10 @@ export function Messages({ queue }: { queue: Queue }) {
       ),
     live ? { seconds: 1.5 } : {},
   );
+  // What is out of sight is not selected.
+  const shown = JSON.stringify([filter, order]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when other messages are shown
+  useEffect(() => setSelected(new Set()), [shown]);
   const columns = [...(may("manage") ? [selection(selected, setSelected)] : []), ...messageColumns(queue)];
   return (
     <div class="stack">
@@ -85,12 +84,7 @@ export function Messages({ queue }: { queue: Queue }) {
         <p class="hint">The newest hundred, asked for again every 1.5 seconds while this tab is in sight.</p>
       )}
       {selected.size > 0 && (
-        <SelectedBar
-          queue={queue.name}
-          ids={[...selected]}
-          clear={() => setSelected(new Set())}
-          renew={list.refetch}
-        />
+        <SelectedBar queue={queue.name} ids={[...selected]} select={setSelected} renew={list.refetch} />
       )}
       {acting && (
         <ActOnAll
@@ -117,18 +111,31 @@ function Filters({
   fifo: boolean;
   children: preact.ComponentChildren;
 }) {
-  const input = (name: Names, label: string, type: string, placeholder = "") => (
+  const { clock } = usePreferences();
+  const utc = clock === "utc";
+  const input = (name: Names, label: string, placeholder = "") => (
     <label class="inline" key={name}>
       <span>{label}</span>
       <input
-        type={type}
-        step={type === "datetime-local" ? 1 : undefined}
+        type="text"
         placeholder={placeholder}
         value={param(name)}
         data-filter={name === "group" ? "" : undefined}
         autocomplete="off"
         spellcheck={false}
         onChange={(event) => set({ [name]: event.currentTarget.value.trim() })}
+      />
+    </label>
+  );
+  // The URL has the instant, so that a link means the same to everybody.
+  const time = (name: Names, label: string) => (
+    <label class="inline" key={name}>
+      <span>{utc ? `${label}, UTC` : label}</span>
+      <input
+        type="datetime-local"
+        step={1}
+        value={toField(param(name), utc)}
+        onChange={(event) => set({ [name]: fromField(event.currentTarget.value, utc) })}
       />
     </label>
   );
@@ -143,10 +150,10 @@ function Filters({
           <option value="delayed">Delayed</option>
         </select>
       </label>
-      {input("group", "Group", "text", fifo ? "customer-17" : "")}
-      {input("header", "Header", "text", "name=value")}
-      {input("after", "Sent after", "datetime-local")}
-      {input("before", "Sent before", "datetime-local")}
+      {input("group", "Group", fifo ? "customer-17" : "")}
+      {input("header", "Header", "name=value")}
+      {time("after", "Sent after")}
+      {time("before", "Sent before")}
       <label class="inline">
         <span>Order</span>
         <select
@@ -239,29 +246,30 @@ function selection(
 function SelectedBar({
   queue,
   ids,
-  clear,
+  select,
   renew,
 }: {
   queue: string;
   ids: readonly string[];
-  clear: () => void;
+  select: (ids: ReadonlySet<string>) => void;
   renew: () => unknown;
 }) {
   const remove = async () => {
-    for (const message_id of ids) {
-      await answer(
+    const refused = await forEach(ids, (message_id) =>
+      answer(
         api.DELETE("/v1/queues/{queue}/messages/{message_id}", { params: { path: { queue, message_id } } }),
-      );
-    }
-    say(`Deleted ${ids.length} message${ids.length === 1 ? "" : "s"}.`);
-    clear();
+      ),
+    );
+    select(new Set(refused.keys()));
+    say(`Deleted ${plural(ids.length - refused.size, "message")}.`);
     await renew();
+    throwFirst(refused);
   };
   return (
     <BulkBar
       count={ids.length}
       noun="message"
-      clear={clear}
+      clear={() => select(new Set())}
       actions={[
         {
           name: "Delete",

@@ -5,7 +5,7 @@ import { Link } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import { every } from "../api/polling";
-import type { Database, Overview as Seen } from "../api/schema";
+import type { Database, DeadLetterQueue, Overview as Seen } from "../api/schema";
 import { Button } from "../components/button";
 import { Card, Figure, PageHead } from "../components/page";
 import { ProblemNote } from "../components/problem";
@@ -127,11 +127,13 @@ function DatabaseFigure({ database }: { database: Database }) {
 
 /** The queues whose oldest ready message waits longest. A bar is as long as that wait, by its logarithm. */
 function Waiting({ seen }: { seen: Seen }) {
-  const longest = Math.max(...seen.oldest.map(({ stats }) => stats.oldest_ready_age ?? 0), 1);
+  const longest = Math.max(...(seen.oldest ?? []).map(({ stats }) => stats.oldest_ready_age ?? 0), 1);
   const width = (age: number) => Math.max(2, (100 * Math.log1p(age)) / Math.log1p(longest));
   return (
     <Card title="Waiting longest" action={<Link href="/queues?sort=age">All queues</Link>}>
-      {seen.oldest.length === 0 ? (
+      {seen.oldest === null ? (
+        <TooSlow />
+      ) : seen.oldest.length === 0 ? (
         <p class="quiet">No message waits: every queue is empty, or its consumers keep up.</p>
       ) : (
         <ul class="bars">
@@ -162,18 +164,30 @@ function DeadLetterCard({ seen }: { seen: Seen }) {
   );
 }
 
+function TooSlow() {
+  return (
+    <p class="quiet">
+      Not found within a second. Is a transaction open for long in the database? It keeps dead rows from
+      going.
+    </p>
+  );
+}
+
 /** The queues that hold dead letters; `none` is shown where there are none, beside a redrive that has emptied the last. */
 export function DeadLetterList({ seen, none }: { seen: Seen; none: ComponentChildren }) {
   const { may } = useAccess();
-  const [redriving, setRedriving] = useState<Seen["dead_letters"][number] | null>(null);
+  const [redriving, setRedriving] = useState<DeadLetterQueue | null>(null);
   return (
     <>
-      {seen.dead_letters.length === 0 && none}
+      {seen.dead_letters === null ? <TooSlow /> : seen.dead_letters.length === 0 && none}
       <ul class="lines">
-        {seen.dead_letters.map((letters) => (
+        {(seen.dead_letters ?? []).map((letters) => (
           <li key={letters.queue} class="line">
             <div class="line-text">
-              <Link class="mono clip" href={`/queues/${letters.queue}/dead-letters`}>
+              <Link
+                class="mono clip"
+                href={`/queues/${letters.queue}${may("browse") ? "/dead-letters" : ""}`}
+              >
                 {letters.queue}
               </Link>
               <span class="faint clip">

@@ -10,7 +10,7 @@ import { ProblemNote } from "../components/problem";
 import { Ago } from "../components/time";
 import { curl } from "../curl";
 import { useParams } from "../params";
-import { BLANK, MessageFields, requestText, sendText } from "./send";
+import { BLANK, isReady, MessageFields, requestText, sendText } from "./send";
 import { Stream } from "./stream";
 
 /** Everything that a program does with a queue, by hand; each with the command that does the same. */
@@ -66,7 +66,7 @@ function Send({ queue }: { queue: string }) {
           change={(changes) => setDraft((old) => ({ ...old, ...changes }))}
         />
         <CodeBox text={curl("POST", `/v1/queues/${queue}/messages`, request)} />
-        <Button type="submit" kind="primary" icon="send">
+        <Button type="submit" kind="primary" icon="send" disabled={!isReady(draft)}>
           Send
         </Button>
         {error && <ProblemNote error={error} />}
@@ -134,6 +134,7 @@ function Receive({ queue }: { queue: string }) {
 function Held({ message, gone }: { message: Received; gone: () => void }) {
   const [error, setError] = useState<Error | null>(null);
   const [until, setUntil] = useState(message.lease_expires_at);
+  const path = `/v1/receipts/${message.receipt}`;
   const params = { path: { receipt: message.receipt } };
   const settle = (asked: Promise<unknown>) => asked.then(gone).catch(setError);
   return (
@@ -183,8 +184,13 @@ function Held({ message, gone }: { message: Received; gone: () => void }) {
         </Button>
       </div>
       <details>
-        <summary>Delete it as curl</summary>
-        <CodeBox text={curl("DELETE", `/v1/receipts/${message.receipt}`)} />
+        <summary>As curl</summary>
+        <div class="stack tight">
+          <CodeBox text={curl("DELETE", path)} label="Copy the delete" />
+          <CodeBox text={curl("PATCH", path, '{"visibility_timeout": 60}')} label="Copy the extend" />
+          <CodeBox text={curl("POST", `${path}/release`)} label="Copy the release" />
+          <CodeBox text={curl("POST", `${path}/reject`, '{"error": "why"}')} label="Copy the reject" />
+        </div>
       </details>
       {error && <ProblemNote error={error} />}
     </li>

@@ -99,12 +99,10 @@ export function labelsOf(lines: string): Record<string, string> {
   return labels;
 }
 
-const seconds = (value: string): string =>
-  value.trim() === ""
-    ? "for ever"
-    : Number.isFinite(Number(value))
-      ? duration(Number(value))
-      : "not a number";
+const seconds = (value: string): string => {
+  if (value.trim() === "") return "?";
+  return Number.isFinite(Number(value)) ? duration(Number(value)) : "not a number";
+};
 
 export function QueueFieldset({
   draft,
@@ -151,7 +149,9 @@ export function QueueFieldset({
         <TextField
           label="Retention, s"
           type="number"
-          hint={`Kept ${seconds(draft.retention)}; empty: for ever`}
+          hint={
+            draft.retention.trim() ? `Kept ${seconds(draft.retention)}; empty: for ever` : "Kept for ever"
+          }
           error={wrong("/retention")}
           value={draft.retention}
           onValue={(retention) => change({ retention })}
@@ -310,9 +310,10 @@ export function QueueSettings({ queue, etag, may }: { queue: Queue; etag: string
     setError(null);
     try {
       await answer(
-        api.PATCH("/v1/queues/{queue}", {
+        // The whole of it: in a PATCH null would stand for the default, and a retention of null means for ever.
+        api.PUT("/v1/queues/{queue}", {
           params: { path: { queue: queue.name }, header: tag ? { "If-Match": tag } : {} },
-          body: Object.fromEntries(changes.map(([name]) => [name, next[name]])),
+          body: next,
         }),
       );
       await queries.invalidateQueries({ queryKey: ["queues"] });

@@ -12,12 +12,12 @@ import { Empty, Loading } from "../components/states";
 import { StatsFigures } from "../components/stats";
 import { rate } from "../format";
 
-export function QueueOverview({ queue }: { queue: Queue }) {
+export function QueueOverview({ queue, at }: { queue: Queue; at: number }) {
   return (
     <div class="stack">
       <StatsFigures stats={queue.stats} />
       <div class="halves">
-        <LiveDepth queue={queue} />
+        <LiveDepth stats={queue.stats} at={at} />
         <Rates queue={queue.name} />
       </div>
       <Feeds queue={queue.name} />
@@ -41,14 +41,14 @@ interface Sample {
 const SAMPLES = 300;
 
 /** What the page has seen since it was opened: the answers of the queue, as they came. */
-function LiveDepth({ queue }: { queue: Queue }) {
+function LiveDepth({ stats, at }: { stats: QueueStats; at: number }) {
   const samples = useRef<Sample[]>([]);
   const [, redraw] = useState(0);
-  const { stats } = queue;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: for each answer, whether or not it says anything new
   useEffect(() => {
-    samples.current = [...samples.current.slice(1 - SAMPLES), { at: Date.now() / 1000, stats }];
-    redraw(samples.current.length);
-  }, [stats]);
+    samples.current = [...samples.current.slice(1 - SAMPLES), { at: at / 1000, stats }];
+    redraw(at);
+  }, [at]);
   const line = (of: "ready" | "leased" | "delayed", label: string, tone: string): Line => ({
     label,
     tone,

@@ -34,18 +34,18 @@ export function useQueue(name: string) {
 }
 
 export function QueueScreen({ name, tab, id }: { name: string; tab: string; id: string | undefined }) {
-  const { data, error, refetch } = useQueue(name);
+  const { data, error, refetch, dataUpdatedAt } = useQueue(name);
   const { may } = useAccess();
   if (error instanceof ProblemError && error.problem.status === 404)
     return <Gone name={name} error={error} />;
   if (!data) return error ? <ProblemNote error={error} again={() => refetch()} /> : <Loading />;
   const { queue, etag } = data;
-  if (tab === "messages" && id) return <MessageScreen queue={queue} id={id} />;
+  if (tab === "messages" && id) return <MessageScreen queue={queue} id={id} key={id} />;
   return (
     <>
       <QueueHead queue={queue} />
       <Tabs base={`/queues/${name}`} tabs={tabs(queue, may)} current={tab} />
-      {tab === "" && <QueueOverview queue={queue} />}
+      {tab === "" && <QueueOverview queue={queue} at={dataUpdatedAt} />}
       {tab === "messages" && <Messages queue={queue} />}
       {tab === "groups" && <Groups queue={queue} />}
       {tab === "dead-letters" && <DeadLetterGroups queue={queue} />}

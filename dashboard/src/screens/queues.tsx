@@ -1,11 +1,11 @@
 import { useQuery, useQueryClient } from "@tanstack/preact-query";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import { every } from "../api/polling";
 import type { Queue } from "../api/schema";
-import { BulkBar } from "../components/bulk";
+import { BulkBar, forEach, throwFirst } from "../components/bulk";
 import { Button } from "../components/button";
 import { Icon } from "../components/icon";
 import { Listing } from "../components/listing";
@@ -36,6 +36,9 @@ export function Queues() {
   );
   const queues = sorted(list.items, sort);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  // What is out of sight is not selected.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when other queues are shown
+  useEffect(() => setSelected(new Set()), [search, label]);
   const sparks = useSparks(list.items.map(({ name }) => name));
   const columns = [
     ...(may("manage") ? [selection(selected, setSelected, queues)] : []),
@@ -68,7 +71,7 @@ export function Queues() {
           A list this long is not renewed by itself. <Button onClick={() => list.refetch()}>Renew</Button>
         </p>
       )}
-      {selected.size > 0 && <QueuesBar names={[...selected]} clear={() => setSelected(new Set())} />}
+      {selected.size > 0 && <QueuesBar names={[...selected]} select={setSelected} />}
       {creating && <CreateQueue onClose={() => setCreating(false)} />}
     </>
   );
@@ -106,11 +109,23 @@ function Filters({
   set: (changes: { search?: string; label?: string }) => void;
 }) {
   const [typed, setTyped] = useState(search);
+  // What this field has last asked for: any other `search` comes from a link, and is taken over.
+  const asked = useRef(search);
   useEffect(() => {
-    if (typed === search) return;
-    const timer = setTimeout(() => set({ search: typed.trim() }), 150);
+    if (search === asked.current) return;
+    asked.current = search;
+    setTyped(search);
+  }, [search]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when something was typed
+  useEffect(() => {
+    const wanted = typed.trim();
+    if (wanted === asked.current) return;
+    const timer = setTimeout(() => {
+      asked.current = wanted;
+      set({ search: wanted });
+    }, 150);
     return () => clearTimeout(timer);
-  });
+  }, [typed]);
   return (
     <div class="toolbar">
       <div class="filter">
@@ -155,7 +170,7 @@ function NoQueues({ filtered, may }: { filtered: boolean; may: boolean }) {
 
 /** How many messages each queue held over the last hour, for the first hundred that are loaded. */
 function useSparks(names: readonly string[]): ReadonlyMap<string, readonly number[]> {
-  const asked = names.slice(0, 100);
+  const asked = names.slice(0, 100).sort();
   const { data } = useQuery({
     queryKey: ["activity", asked],
     queryFn: () => answer(api.GET("/v1/activity", { params: { query: { queue: asked, resolution: 120 } } })),
@@ -271,16 +286,20 @@ function selection(
   };
 }
 
-function QueuesBar({ names, clear }: { names: readonly string[]; clear: () => void }) {
+function QueuesBar({
+  names,
+  select,
+}: {
+  names: readonly string[];
+  select: (names: ReadonlySet<string>) => void;
+}) {
   const queries = useQueryClient();
   const each = async (verb: string, one: (queue: string) => Promise<unknown>) => {
-    try {
-      for (const name of names) await one(name);
-      say(`${verb} ${plural(names.length, "queue")}.`);
-      clear();
-    } finally {
-      await queries.invalidateQueries({ queryKey: ["queues"] });
-    }
+    const refused = await forEach(names, one);
+    select(new Set(refused.keys()));
+    say(`${verb} ${plural(names.length - refused.size, "queue")}.`);
+    await queries.invalidateQueries({ queryKey: ["queues"] });
+    throwFirst(refused);
   };
   const pause = (paused: boolean) => (queue: string) =>
     answer(api.PATCH("/v1/queues/{queue}", { params: { path: { queue } }, body: { paused } }));
@@ -288,7 +307,7 @@ function QueuesBar({ names, clear }: { names: readonly string[]; clear: () => vo
     <BulkBar
       count={names.length}
       noun="queue"
-      clear={clear}
+      clear={() => select(new Set())}
       actions={[
         { name: "Pause", icon: "pause", run: () => each("Paused", pause(true)) },
         { name: "Resume", icon: "play", run: () => each("Resumed", pause(false)) },

@@ -68,12 +68,12 @@ export function base64(octets: Uint8Array): string {
 
 /** One `name: value` a line. */
 export function headersOf(lines: string): Record<string, string> {
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = Object.create(null);
   for (const line of lines.split("\n")) {
     const colon = line.indexOf(":");
     if (line.trim())
       headers[(colon < 0 ? line : line.slice(0, colon)).trim()] =
-        colon < 0 ? "" : line.slice(colon + 1).trim();
+        colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
   }
   return headers;
 }
@@ -86,6 +86,11 @@ export function jsonFault(text: string): string | null {
   } catch (error) {
     return `This is no JSON: ${(error as Error).message}. Plain text goes as text.`;
   }
+}
+
+/** What is no JSON would be cut into a request that means something else. */
+export function isReady(draft: MessageDraft): boolean {
+  return draft.kind !== "json" || jsonFault(draft.body) === null;
 }
 
 /** Send the request's own text, so that nothing of it is read and written anew. */
@@ -209,7 +214,15 @@ export function SendDialog({
     await queries.invalidateQueries({ queryKey: ["queues"] });
   };
   return (
-    <FormDialog title={`Send to ${queue}`} action="Send" icon="send" run={send} onClose={onClose} wide>
+    <FormDialog
+      title={`Send to ${queue}`}
+      action="Send"
+      icon="send"
+      ready={isReady(draft)}
+      run={send}
+      onClose={onClose}
+      wide
+    >
       {(error) => (
         <>
           <MessageFields

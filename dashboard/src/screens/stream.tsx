@@ -9,8 +9,6 @@ import { currentSession } from "../session";
 
 type Frame = MessageFrame | ReadyFrame | ResultFrame | { type: "error"; problem: { detail: string } };
 
-const KEPT = 50;
-
 /** The queue's WebSocket: a credit for each message that one wants, an ack that deletes it. */
 export function Stream({ queue }: { queue: string }) {
   const socket = useRef<WebSocket | null>(null);
@@ -25,7 +23,7 @@ export function Stream({ queue }: { queue: string }) {
       setState("open");
       send({ type: "credit", n: Number(credit) });
     }
-    if (frame.type === "message") setMessages((old) => [frame.message, ...old].slice(0, KEPT));
+    if (frame.type === "message") setMessages((old) => [frame.message, ...old]);
     if (frame.type === "error") setWord(frame.problem.detail);
     if (frame.type === "result" && frame.status !== "ok") setWord(frame.detail ?? frame.status);
   };

@@ -18,7 +18,11 @@ export function Tasks() {
   const list = usePages(
     ["tasks", "list"],
     (cursor) =>
-      answer(api.GET("/v1/tasks", { params: { query: { limit: 100, ...(cursor && { cursor }) } } })),
+      answer(
+        api.GET("/v1/tasks", {
+          params: { query: { limit: 100, order: "newest", ...(cursor && { cursor }) } },
+        }),
+      ),
     { seconds: 2 },
   );
   const cancel = ({ id }: Task) =>

@@ -16,7 +16,7 @@ import { Badge, Empty, Loading } from "../components/states";
 import { say } from "../components/toasts";
 import { curl } from "../curl";
 import { plural } from "../format";
-import { BLANK, jsonFault, MessageFields, requestText } from "./send";
+import { BLANK, isReady, jsonFault, MessageFields, requestText } from "./send";
 
 export function TopicScreen({ name }: { name: string }) {
   const { may } = useAccess();
@@ -193,7 +193,7 @@ function SubscriptionDialog({
     <FormDialog
       title={subscription ? `Edit ${subscription.name}` : "Subscribe a queue"}
       action="Save"
-      ready={name.trim() !== "" && queue.trim() !== ""}
+      ready={name.trim() !== "" && queue.trim() !== "" && jsonFault(filter) === null}
       run={save}
       onClose={onClose}
     >
@@ -265,11 +265,11 @@ function TryMessage({ topic, fifo }: { topic: string; fifo: boolean }) {
             }}
           />
           <footer class="actions">
-            <Button type="submit" kind="primary">
+            <Button type="submit" kind="primary" disabled={!isReady(draft)}>
               Who would get it?
             </Button>
             {may("send") && (
-              <Button icon="send" onClick={publish}>
+              <Button icon="send" disabled={!isReady(draft)} onClick={publish}>
                 Publish
               </Button>
             )}

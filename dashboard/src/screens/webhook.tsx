@@ -29,7 +29,11 @@ export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook
   const path = { queue, webhook: name };
   const { data, error, refetch } = useQuery({
     queryKey: ["queues", "webhook", queue, name],
-    queryFn: () => answer(api.GET("/v1/queues/{queue}/webhooks/{webhook}", { params: { path } })),
+    queryFn: async () => {
+      const asked = api.GET("/v1/queues/{queue}/webhooks/{webhook}", { params: { path } });
+      const webhook = await answer(asked);
+      return { webhook, etag: (await asked).response.headers.get("ETag") };
+    },
     refetchInterval: every(3),
   });
   const up = { href: `/queues/${queue}/webhooks`, name: `Webhooks of ${queue}` };
@@ -41,20 +45,21 @@ export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook
       </>
     );
   }
+  const { webhook } = data;
   return (
     <>
-      <PageHead title={name} mono up={up} about={<About webhook={data} />}>
-        <Actions queue={queue} webhook={data} />
+      <PageHead title={name} mono up={up} about={<About webhook={webhook} />}>
+        <Actions queue={queue} webhook={webhook} etag={data.etag} />
       </PageHead>
       <div class="stack">
-        {data.state !== "active" && (
+        {webhook.state !== "active" && (
           <p class="note away" role="status">
             <span>
-              <strong>Nothing is pushed now.</strong> {data.state_reason}
-              {data.until && (
+              <strong>Nothing is pushed now.</strong> {webhook.state_reason}
+              {webhook.until && (
                 <>
                   {" "}
-                  Until <At time={data.until} /> (<Ago time={data.until} />
+                  Until <At time={webhook.until} /> (<Ago time={webhook.until} />
                   ).
                 </>
               )}
@@ -62,13 +67,13 @@ export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook
           </p>
         )}
         <div class="figures">
-          <Figure name="Success, last hour" tone={(data.success_rate ?? 1) < 0.95 ? "red" : "green"}>
-            {percent(data.success_rate)}
+          <Figure name="Success, last 1,000" tone={(webhook.success_rate ?? 1) < 0.95 ? "red" : "green"}>
+            {percent(webhook.success_rate)}
           </Figure>
-          <Figure name="Latency">{data.latency === null ? "–" : duration(data.latency)}</Figure>
-          <Figure name="At once, at most">{count(data.max_concurrency)}</Figure>
+          <Figure name="Latency">{webhook.latency === null ? "–" : duration(webhook.latency)}</Figure>
+          <Figure name="At once, at most">{count(webhook.max_concurrency)}</Figure>
           <Figure name="A second, at most">
-            {data.rate_limit === null ? "no bound" : count(data.rate_limit)}
+            {webhook.rate_limit === null ? "no bound" : count(webhook.rate_limit)}
           </Figure>
         </div>
         <Attempts queue={queue} webhook={name} />
@@ -86,7 +91,7 @@ function About({ webhook }: { webhook: Webhook }) {
   );
 }
 
-function Actions({ queue, webhook }: { queue: string; webhook: Webhook }) {
+function Actions({ queue, webhook, etag }: { queue: string; webhook: Webhook; etag: string | null }) {
   const { may } = useAccess();
   const [open, setOpen] = useState<Open>(null);
   const [, navigate] = useLocation();
@@ -108,7 +113,7 @@ function Actions({ queue, webhook }: { queue: string; webhook: Webhook }) {
       <Button kind="danger" onClick={() => setOpen("delete")}>
         Delete
       </Button>
-      {open === "edit" && <WebhookDialog queue={queue} webhook={webhook} onClose={close} />}
+      {open === "edit" && <WebhookDialog queue={queue} webhook={webhook} etag={etag} onClose={close} />}
       {open === "rotate" && <Rotate queue={queue} webhook={webhook.name} onClose={close} />}
       {open === "retry" && <Retry queue={queue} webhook={webhook.name} onClose={close} />}
       {open === "test" && <Test queue={queue} webhook={webhook.name} onClose={close} />}

@@ -150,17 +150,37 @@ export function percent(part: number | null): string {
   return part === null ? "–" : `${(100 * part).toFixed(part === 1 ? 0 : 1)} %`;
 }
 
+const numbers = (list: string): number[] =>
+  list
+    .split(",")
+    .filter((part) => part.trim())
+    .map(Number);
+
+function set(webhook: Webhook): string {
+  const names = Object.keys(webhook.headers);
+  return names.length > 0 ? `Set: ${names.join(", ")}.` : "None is set.";
+}
+
+function differs(webhook: Webhook, field: string, value: unknown): boolean {
+  return field === "headers" || JSON.stringify(webhook[field as keyof Webhook]) !== JSON.stringify(value);
+}
+
 /** Adding a webhook, or changing one. */
 export function WebhookDialog({
   queue,
-  webhook,
+  webhook: now,
+  etag: tag = null,
   onClose,
 }: {
   queue: string;
+  /** The one to change, and its tag; as they were when the dialog was opened. */
   webhook?: Webhook;
+  etag?: string | null;
   onClose: () => void;
 }) {
   const queries = useQueryClient();
+  const [webhook] = useState(now);
+  const [etag] = useState(tag);
   const [name, setName] = useState(webhook?.name ?? "");
   const [url, setUrl] = useState(webhook?.url ?? "");
   const [mode, setMode] = useState<WebhookMode>(webhook?.mode ?? "raw");
@@ -175,29 +195,28 @@ export function WebhookDialog({
   const [headers, setHeaders] = useState("");
   const [secret, setSecret] = useState<string | null>(null);
   const save = async () => {
-    const params = { path: { queue, webhook: name.trim() } };
+    const path = { queue, webhook: name.trim() };
     const body = {
       url: url.trim(),
       mode,
       timeout: Number(timeout),
       max_concurrency: Number(concurrency),
       rate_limit: rateLimit.trim() ? Number(rateLimit) : null,
-      retry: {
-        delays: delays
-          .split(",")
-          .filter((part) => part.trim())
-          .map(Number),
-        jitter: webhook?.retry.jitter ?? 0.2,
-      },
+      retry: { delays: numbers(delays), jitter: webhook?.retry.jitter ?? 0.2 },
       on_exhausted: exhausted,
       enabled,
       // Their values are never shown: left empty, they stay.
       ...(headers.trim() && { headers: headersOf(headers) }),
     };
-    if (webhook) await answer(api.PATCH("/v1/queues/{queue}/webhooks/{webhook}", { params, body }));
-    else {
-      const fresh = { ...params, header: { "If-None-Match": "*" } };
-      const made = await answer(api.PUT("/v1/queues/{queue}/webhooks/{webhook}", { params: fresh, body }));
+    if (webhook) {
+      // Only what was changed: a webhook that its receiver has meanwhile disabled stays so.
+      const params = { path, header: etag ? { "If-Match": etag } : {} };
+      const changed = Object.entries(body).filter(([field, value]) => differs(webhook, field, value));
+      const changes = Object.fromEntries(changed);
+      await answer(api.PATCH("/v1/queues/{queue}/webhooks/{webhook}", { params, body: changes }));
+    } else {
+      const params = { path, header: { "If-None-Match": "*" } };
+      const made = await answer(api.PUT("/v1/queues/{queue}/webhooks/{webhook}", { params, body }));
       setSecret((made as Webhook & { secret: string }).secret);
     }
     await queries.invalidateQueries({ queryKey: ["queues"] });
@@ -286,7 +305,7 @@ export function WebhookDialog({
             placeholder="X-Api-Key: …"
             hint={
               webhook
-                ? "Values are never shown. Empty: they stay as they are."
+                ? `${set(webhook)} What is written here replaces them all; empty: they stay.`
                 : "One name: value a line; values are never shown again"
             }
           />
@@ -299,7 +318,7 @@ export function WebhookDialog({
 
 export function Secret({ secret, onClose }: { secret: string; onClose: () => void }) {
   return (
-    <Dialog title="The signing secret" onClose={onClose}>
+    <Dialog title="The signing secret" onClose={onClose} kept>
       <div class="stack">
         <p>Shown this once. Your receiver checks signatures with it (Standard Webhooks).</p>
         <CodeBox text={secret} label="Copy the secret" />

@@ -3,6 +3,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { useLocation } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
+import { useDebounced } from "../components/debounced";
 import { Icon, type IconName } from "../components/icon";
 import { prefer, usePreferences } from "../preferences";
 import { signOut } from "../session";
@@ -91,11 +92,12 @@ function useChoices(text: string): Choice[] {
   const [, navigate] = useLocation();
   const access = useAccess();
   const { clock } = usePreferences();
+  const search = useDebounced(text);
   const queues = useQuery({
-    queryKey: ["queues", "named", text],
-    queryFn: () => answer(api.GET("/v1/queues", { params: { query: { search: text, limit: 8 } } })),
+    queryKey: ["queues", "named", search],
+    queryFn: () => answer(api.GET("/v1/queues", { params: { query: { search, limit: 8 } } })),
     placeholderData: keepPreviousData,
-    enabled: text !== "",
+    enabled: search !== "",
     staleTime: 10_000,
   });
   const screens: Choice[] = DESTINATIONS.filter((destination) => destination.shown(access)).map(

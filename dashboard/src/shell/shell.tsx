@@ -28,7 +28,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       <Navigation />
       <main id="main" tabIndex={-1}>
         <Away />
-        {whoami.error ? (
+        {whoami.error && !whoami.data ? (
           <ProblemNote error={whoami.error} again={() => whoami.refetch()} />
         ) : (
           whoami.data && children
