@@ -111,6 +111,21 @@ export function memberText(text: string, wanted: string): string | null {
   return found && text.slice(found.from, found.to);
 }
 
+/** Return the texts of an array's items, exactly as they stand there. Raises SyntaxError. */
+export function itemTexts(text: string): string[] {
+  const reader = new Reader(text);
+  reader.expect("[");
+  const texts: string[] = [];
+  if (reader.skip("]")) return texts;
+  do {
+    reader.take(SPACE);
+    const from = reader.at;
+    readValue(reader, 0);
+    texts.push(text.slice(from, reader.at));
+  } while (reader.skip(","));
+  return texts;
+}
+
 // A body of a thousand levels would be mostly blanks.
 const DEEPEST_INDENT = 40;
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { memberText, pretty, readJson } from "../src/json";
+import { itemTexts, memberText, pretty, readJson } from "../src/json";
 
 test("numbers of any size, equal names, their order and escapes stay as they were written", () => {
   const text = String.raw`{"b":12345678901234567890,"a":1.0,"b":-1E+400,"s":"\u0000\ud800\/","n":[null,true,[]]}`;
@@ -11,6 +11,15 @@ test("a member's text is exactly what stands there, the last one if a name is gi
   expect(memberText('{"body":1,"body":2}', "body")).toBe("2");
   expect(memberText(String.raw`{"\u0062ody":3}`, "body")).toBe("3");
   expect(memberText("{}", "body")).toBeNull();
+});
+
+test("an array's items are cut out as they stand there", () => {
+  expect(itemTexts('[ {"n": 1.0} ,12345678901234567890,"a,]"]')).toEqual([
+    '{"n": 1.0}',
+    "12345678901234567890",
+    '"a,]"',
+  ]);
+  expect(itemTexts("[ ]")).toEqual([]);
 });
 
 test.each(["", "{", "[1,]", '{"a"}', '{"a":1,}', "01", "1.", "+1", "nul", '"\n"', "[1] 2", "{'a':1}", "NaN"])(

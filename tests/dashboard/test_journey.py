@@ -235,6 +235,20 @@ def test_a_topic_says_who_would_get_a_message_and_why_the_others_would_not(
     expect(page.get_by_role("region", name="Fed by topics")).to_contain_text("events")
 
 
+def test_a_filter_that_is_edited_keeps_its_numbers(dashboard: Dashboard, client: httpx.Client) -> None:
+    big = "12345678901234567890"
+    client.put("/v1/topics/t")
+    client.put("/v1/queues/q")
+    subscription = f'{{"queue": "q", "filter": {{"body": {{"/n": [{big}, 1.50]}}}}}}'
+    client.put("/v1/topics/t/subscriptions/s", content=subscription).raise_for_status()
+    dashboard.open("/topics/t")
+    expect(dashboard.page.get_by_text(big)).to_be_visible()
+    dashboard.press("Edit")
+    dashboard.press("Save", within=dashboard.dialog())
+    expect(dashboard.dialog()).to_have_count(0)
+    assert big in client.get("/v1/topics/t/subscriptions/s").text
+
+
 def test_the_playground_sends_receives_and_streams_and_shows_each_as_a_command(
     dashboard: Dashboard, client: httpx.Client
 ) -> None:

@@ -7,6 +7,7 @@ import { usePages } from "../components/pages";
 import { Badge, Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago } from "../components/time";
+import { curl } from "../curl";
 import { count } from "../format";
 import { useParams } from "../params";
 
@@ -46,7 +47,14 @@ export function Groups({ queue }: { queue: Queue }) {
         columns={columns(queue.name)}
         keyOf={({ group }) => JSON.stringify(group)}
         empty={
-          <Empty title={blocked ? "No group is held" : "No groups"}>
+          <Empty
+            title={blocked ? "No group is held" : "No groups"}
+            curl={curl(
+              "POST",
+              `/v1/queues/${queue.name}/messages`,
+              '{"group": "customer-17", "body": {"order": 17}}',
+            )}
+          >
             Messages of one group are given out in their order, one consumer at a time.
           </Empty>
         }

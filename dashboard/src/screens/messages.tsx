@@ -11,6 +11,7 @@ import { Badge, Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago } from "../components/time";
 import { say } from "../components/toasts";
+import { curl } from "../curl";
 import { bytes, fromField, plural, toField } from "../format";
 import { useParams } from "../params";
 import { usePreferences } from "../preferences";
@@ -75,7 +76,10 @@ export function Messages({ queue }: { queue: Queue }) {
         rowHeight={52}
         selected={({ id }) => selected.has(id)}
         empty={
-          <Empty title={Object.keys(filter).length > 0 ? "No message matches" : "No messages"}>
+          <Empty
+            title={Object.keys(filter).length > 0 ? "No message matches" : "No messages"}
+            curl={curl("POST", `/v1/queues/${queue.name}/messages`, '{"body": {"order": 17}}')}
+          >
             Looking at messages takes none from a consumer, and changes nothing about them.
           </Empty>
         }

@@ -10,6 +10,7 @@ import { ProblemNote } from "../components/problem";
 import { Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago } from "../components/time";
+import { curl } from "../curl";
 import { TaskBar } from "./task-progress";
 
 /** Redrives and actions on many messages, of the last seven days. */
@@ -40,7 +41,7 @@ export function Tasks() {
         keyOf={({ id }) => id}
         rowHeight={56}
         empty={
-          <Empty title="No tasks">
+          <Empty title="No tasks" curl={curl("POST", "/v1/queues/orders-dead/redrive", '{"rate": 100}')}>
             Redrives and actions on many messages go on here, whether or not anybody looks. They are kept for
             seven days.
           </Empty>

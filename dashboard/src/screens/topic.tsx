@@ -9,13 +9,14 @@ import { CodeBox } from "../components/copy";
 import { Confirm, FormDialog } from "../components/dialog";
 import { AreaField, TextField } from "../components/field";
 import { Card, PageHead } from "../components/page";
-import { usePages } from "../components/pages";
+import { type Page, usePages } from "../components/pages";
 import { fieldProblem, ProblemNote } from "../components/problem";
 import { Scroll } from "../components/scroll";
 import { Badge, Empty, Loading } from "../components/states";
 import { say } from "../components/toasts";
 import { curl } from "../curl";
 import { plural } from "../format";
+import { itemTexts, memberText, pretty, readJson } from "../json";
 import { BLANK, isReady, jsonFault, MessageFields, requestText } from "./send";
 
 export function TopicScreen({ name }: { name: string }) {
@@ -75,21 +76,29 @@ export function TopicScreen({ name }: { name: string }) {
   );
 }
 
+interface Subscribed extends Subscription {
+  /** The filter as the service has it: read as an object, a large number in it would become another one. */
+  text: string;
+}
+
+async function subscriptions(topic: string, cursor: string | undefined): Promise<Page<Subscribed>> {
+  const params = { path: { topic }, query: { limit: 200, ...(cursor && { cursor }) } };
+  const asked = api.GET("/v1/topics/{topic}/subscriptions", { params, parseAs: "text" });
+  const text = (await answer(asked)) as unknown as string;
+  const page = JSON.parse(text) as Page<Subscription>;
+  const texts = itemTexts(memberText(text, "items") ?? "[]");
+  const filter = (index: number) => memberText(texts[index] ?? "{}", "filter") ?? "{}";
+  return { ...page, items: page.items.map((item, index) => ({ ...item, text: filter(index) })) };
+}
+
 function Subscriptions({ topic }: { topic: string }) {
   const { may } = useAccess();
   const queries = useQueryClient();
-  const [edited, setEdited] = useState<Subscription | "new" | null>(null);
+  const [edited, setEdited] = useState<Subscribed | "new" | null>(null);
   const [ending, setEnding] = useState<Subscription | null>(null);
-  const list = usePages(
-    ["topics", "subscriptions", topic],
-    (cursor) =>
-      answer(
-        api.GET("/v1/topics/{topic}/subscriptions", {
-          params: { path: { topic }, query: { limit: 200, ...(cursor && { cursor }) } },
-        }),
-      ),
-    { seconds: 10 },
-  );
+  const list = usePages(["topics", "subscriptions", topic], (cursor) => subscriptions(topic, cursor), {
+    seconds: 10,
+  });
   return (
     <Card
       title="Who gets what"
@@ -130,7 +139,7 @@ function Subscriptions({ topic }: { topic: string }) {
                 )}
               </div>
               {Object.keys(subscription.filter).length > 0 ? (
-                <Scroll class="filter-text">{JSON.stringify(subscription.filter)}</Scroll>
+                <Scroll class="filter-text">{subscription.text}</Scroll>
               ) : (
                 <p class="faint">Every message</p>
               )}
@@ -171,12 +180,12 @@ function SubscriptionDialog({
   onClose,
 }: {
   topic: string;
-  subscription?: Subscription;
+  subscription?: Subscribed;
   onClose: () => void;
 }) {
   const [name, setName] = useState(subscription?.name ?? "");
   const [queue, setQueue] = useState(subscription?.queue ?? "");
-  const [filter, setFilter] = useState(JSON.stringify(subscription?.filter ?? {}, null, 2));
+  const [filter, setFilter] = useState(pretty(readJson(subscription?.text ?? "{}")));
   const queries = useQueryClient();
   // As text: a number of twenty digits in a condition stays what it is.
   const request = `{"queue": ${JSON.stringify(queue.trim())}, "filter": ${filter.trim() || "{}"}}`;
