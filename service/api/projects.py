@@ -16,6 +16,8 @@ from service.api.lists import ListQuery, Page, page
 from service.api.state import CursorsOf, KeyringOf, StoreOf
 from service.domain import projects
 from service.model import NAME_PATTERN
+from service.store.projects import ProjectUse as StoredUse
+from service.store.store import Store
 
 router = APIRouter(route_class=JsonRoute, tags=["projects"])
 
@@ -66,11 +68,25 @@ class ProjectLimits(Document):
     parked_receives: int | None
 
 
+class ProjectUse(Document):
+    """What a project has."""
+
+    queues: int
+    messages: Annotated[
+        int | None,
+        Field(description="As counted last, while messages or bytes are limited and something is sent; null: never."),
+    ]
+    bytes: int | None
+    counted_at: Annotated[Time | None, Field(description="When messages and bytes were counted.")]
+    sent: Annotated[int, Field(description="Messages sent in the last hour.")]
+
+
 class Project(Document):
     """A project."""
 
     name: str
     limits: ProjectLimits
+    use: ProjectUse
     created_at: Time
     updated_at: Time
 
@@ -96,14 +112,20 @@ def limits_document(limits: model.ProjectLimits) -> ProjectLimits:
     return ProjectLimits.model_construct(**asdict(limits))
 
 
-def _document(project: model.Project) -> Project:
-    limits = limits_document(project.limits)
-    return Project(name=project.name, limits=limits, created_at=project.created_at, updated_at=project.updated_at)
+def _document(project: model.Project, use: StoredUse) -> Project:
+    return Project(
+        name=project.name,
+        limits=limits_document(project.limits),
+        use=ProjectUse(**asdict(use)),
+        created_at=project.created_at,
+        updated_at=project.updated_at,
+    )
 
 
-def _answer(project: model.Project, response: Response) -> Project:
+async def _answer(project: model.Project, store: Store, response: Response) -> Project:
     response.headers["ETag"] = etag(project.limits)
-    return _document(project)
+    [use] = await projects.use_of(store, [project])
+    return _document(project, use)
 
 
 @router.put(
@@ -126,7 +148,7 @@ async def put_project(
     limits = model.ProjectLimits(**dict(fields.limits))
     stored, created = await projects.put_project(store, project, limits, condition(if_match, if_none_match))
     response.status_code = 201 if created else 200
-    return _answer(stored, response)
+    return await _answer(stored, store, response)
 
 
 @router.patch(
@@ -153,7 +175,7 @@ async def patch_project(
     if "limits" in changes.model_fields_set:
         limits = model.ProjectLimits(**dict(changes.limits or {}))
     check = condition(if_match, if_none_match)
-    return _answer(await projects.patch_project(store, project, limits, check), response)
+    return await _answer(await projects.patch_project(store, project, limits, check), store, response)
 
 
 @router.get(
@@ -175,7 +197,7 @@ async def get_project(
     stored = await projects.get_project(store, project)
     if not_modified(stored.limits, if_none_match):
         return Response(status_code=304, headers={"ETag": etag(stored.limits)})
-    return _answer(stored, response)
+    return await _answer(stored, store, response)
 
 
 @router.delete(
@@ -211,4 +233,6 @@ async def list_projects(
     after = cursors.open(query.cursor, "projects") if query.cursor is not None else ""
     found, last = await projects.list_projects(store, after, query.limit)
     next_cursor = cursors.seal(last, "projects") if last is not None else None
-    return page(ProjectPage, [_document(project) for project in found], next_cursor, request, response)
+    uses = await projects.use_of(store, found)
+    documents = [_document(project, use) for project, use in zip(found, uses, strict=True)]
+    return page(ProjectPage, documents, next_cursor, request, response)

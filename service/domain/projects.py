@@ -1,12 +1,13 @@
 """What the operator does with projects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import Conflict, NotFound, Unavailable
 from service.model import Project, ProjectLimits
 from service.store import projects
+from service.store.projects import ProjectUse
 from service.store.store import Store
 from service.store.transactions import transaction
 
@@ -70,6 +71,12 @@ async def list_projects(store: Store, after: str, limit: int) -> tuple[list[Proj
     """Return a page of projects by name, and the name after which the next page begins."""
     found = await transaction(store.engine, lambda connection: projects.listed(connection, after, limit + 1))
     return found[:limit], found[limit - 1].name if len(found) > limit else None
+
+
+async def use_of(store: Store, found: Sequence[Project]) -> list[ProjectUse]:
+    """Return what each of these projects has."""
+    ids = [project.id for project in found]
+    return await transaction(store.engine, lambda connection: projects.used(connection, ids))
 
 
 async def delete_project(store: Store, name: str, *, force: bool) -> None:

@@ -1,7 +1,8 @@
 """Projects in the database."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
@@ -10,10 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import UNLIMITED, Project, ProjectLimits
 from service.store.identifiers import random_number
+from service.store.statements import STATEMENTS
 from service.store.tables import project, queue, retired_queue
+from service.store.transactions import driver
 
 _COLUMNS = (project.c.id, project.c.name, project.c.limits, project.c.created_at, project.c.updated_at)
 _NOW = func.clock_timestamp()
+_USED = STATEMENTS["limits.used"]
 
 
 async def find(connection: AsyncConnection, name: str, *, lock: bool = False) -> Project | None:
@@ -47,6 +51,27 @@ async def listed(connection: AsyncConnection, after: str, limit: int) -> list[Pr
     """Return projects in the byte order of their names."""
     statement = select(*_COLUMNS).where(project.c.name > after).order_by(project.c.name).limit(limit)
     return [_project(row) for row in await connection.execute(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectUse:
+    """What a project has.
+
+    `messages` and `bytes` are of `counted_at`: they are counted while one of them is limited and something is sent.
+    None: never. `sent`: messages in the last hour.
+    """
+
+    queues: int
+    messages: int | None
+    bytes: int | None
+    counted_at: datetime | None
+    sent: int
+
+
+async def used(connection: AsyncConnection, project_ids: Sequence[int]) -> list[ProjectUse]:
+    """Return what each of these projects has."""
+    rows = await (await driver(connection)).fetch(_USED, project_ids)
+    return [ProjectUse(**row) for row in rows]
 
 
 async def limit(connection: AsyncConnection, project_id: int, limits: ProjectLimits) -> Project:

@@ -1,5 +1,7 @@
 """Projects over HTTP."""
 
+import asyncio
+
 import pytest
 
 from tests.api.test_queues import problem
@@ -11,7 +13,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_project_is_made_once_and_stays_as_it_is(service: Service) -> None:
     made = await service.root.put("/v1/projects/shop")
     assert made.status_code == 201
-    assert made.json().keys() == {"name", "limits", "created_at", "updated_at"}
+    assert made.json().keys() == {"name", "limits", "use", "created_at", "updated_at"}
     for method, body in (("PUT", {}), ("PATCH", {}), ("GET", None)):
         answer = await service.root.request(method, "/v1/projects/shop", json=body)
         assert (answer.status_code, answer.json()) == (200, made.json())
@@ -80,3 +82,21 @@ async def test_nothing_is_made_in_a_project_that_is_gone(service: Service) -> No
         assert problem(await client.put("/v1/queues/q"))[:2] == (404, "project_not_found")
         answer = await client.post("/v1/keys", json={"name": "k", "scopes": ["send"]})
         assert problem(answer)[:2] == (404, "project_not_found")
+
+
+async def test_a_project_shows_what_it_has_and_how_much_of_its_limits_that_is(service: Service) -> None:
+    shop = {"Restante-Project": "shop"}
+    made = await service.root.put("/v1/projects/shop", json={"limits": {"messages": 100, "bytes": 10_000}})
+    assert made.json()["use"] == {"queues": 0, "messages": None, "bytes": None, "counted_at": None, "sent": 0}
+    for queue in ("a", "b"):
+        await service.root.put(f"/v1/queues/{queue}", headers=shop)
+    async with asyncio.timeout(20):
+        # Both are counted in the background, the one while something is sent.
+        while not (use := (await service.root.get("/v1/projects/shop")).json()["use"])["messages"] or not use["sent"]:
+            await service.root.post("/v1/queues/a/messages", json={"body": 1}, headers=shop)
+            await asyncio.sleep(0.2)
+    assert use["queues"] == 2
+    assert use["bytes"] == use["messages"] <= 100
+    assert use["counted_at"] is not None
+    listed = (await service.root.get("/v1/projects")).json()["items"]
+    assert {project["name"]: project["use"]["queues"] for project in listed} == {"default": 0, "shop": 2}

@@ -2,7 +2,7 @@ import { useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
-import type { LimitFields, Project } from "../api/schema";
+import type { LimitFields, Project, ProjectUse } from "../api/schema";
 import { Button } from "../components/button";
 import { Confirm, FormDialog } from "../components/dialog";
 import { TextField } from "../components/field";
@@ -97,15 +97,13 @@ function columns(
         </span>
       ),
     },
+    { name: "sent", head: "Sent, 1 h", kind: "number", cell: ({ use }) => short(use.sent) },
     ...LIMITS.map(
       ([limit, head]): Column<Project> => ({
         name: limit,
         head,
         kind: "number extra",
-        cell: ({ limits }) => {
-          const value = limits[limit];
-          return value === null ? <span class="faint">no bound</span> : short(value);
-        },
+        cell: ({ use, limits }) => <Used of={used(use, limit)} most={limits[limit]} />,
       }),
     ),
     {
@@ -123,6 +121,21 @@ function columns(
       ),
     },
   ];
+}
+
+/** What the service knows of; requests and waiting receives it only bounds. */
+function used(use: ProjectUse, limit: keyof LimitFields): number | null {
+  return limit === "queues" || limit === "messages" || limit === "bytes" ? use[limit] : null;
+}
+
+function Used({ of, most }: { of: number | null; most: number | null }) {
+  const full = of !== null && most !== null && of >= 0.9 * most;
+  return (
+    <span>
+      {of !== null && <span class={full ? "late" : ""}>{short(of)} </span>}
+      <span class="faint">{most === null ? "no bound" : `of ${short(most)}`}</span>
+    </span>
+  );
 }
 
 function ProjectDialog({ project, onClose }: { project?: Project; onClose: () => void }) {
