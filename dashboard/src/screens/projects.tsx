@@ -97,7 +97,7 @@ function columns(
         </span>
       ),
     },
-    { name: "sent", head: "Sent, 1 h", kind: "number", cell: ({ use }) => short(use.sent) },
+    { name: "sent", head: "Sent, 1 h", kind: "number extra", cell: ({ use }) => short(use.sent) },
     ...LIMITS.map(
       ([limit, head]): Column<Project> => ({
         name: limit,
@@ -133,7 +133,9 @@ function Used({ of, most }: { of: number | null; most: number | null }) {
   return (
     <span>
       {of !== null && <span class={full ? "late" : ""}>{short(of)} </span>}
-      <span class="faint">{most === null ? "no bound" : `of ${short(most)}`}</span>
+      <span class="faint">
+        {most === null ? "no bound" : `${of === null ? "at most" : "of"} ${short(most)}`}
+      </span>
     </span>
   );
 }
