@@ -1,6 +1,6 @@
 /** How one likes it: kept in this browser, and no business of the service. */
 
-import { useSyncExternalStore } from "preact/compat";
+import { cell } from "./cell";
 
 export type Theme = "system" | "light" | "dark";
 export type Clock = "local" | "utc";
@@ -11,8 +11,7 @@ export interface Preferences {
 }
 
 const NAME = "restante.preferences";
-const listeners = new Set<() => void>();
-let preferences: Preferences = stored();
+const preferences = cell(stored());
 
 function stored(): Preferences {
   const defaults: Preferences = { theme: "system", clock: "local" };
@@ -24,22 +23,13 @@ function stored(): Preferences {
 }
 
 export function prefer(changes: Partial<Preferences>): void {
-  preferences = { ...preferences, ...changes };
-  localStorage.setItem(NAME, JSON.stringify(preferences));
+  preferences.set({ ...preferences.get(), ...changes });
+  localStorage.setItem(NAME, JSON.stringify(preferences.get()));
   applyTheme();
-  for (const listener of listeners) listener();
 }
 
 export function applyTheme(): void {
-  document.documentElement.dataset.theme = preferences.theme;
+  document.documentElement.dataset.theme = preferences.get().theme;
 }
 
-export function usePreferences(): Preferences {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => preferences,
-  );
-}
+export const usePreferences = preferences.use;

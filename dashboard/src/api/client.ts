@@ -74,6 +74,12 @@ export async function answer<T>(asked: Promise<Answer<T>>): Promise<T> {
   throw new ProblemError(asProblem(error, response));
 }
 
+/** Return what was answered with its ETag, for a change that is to hold only if it is still so. */
+export async function tagged<T>(asked: Promise<Answer<T>>): Promise<{ found: T; etag: string | null }> {
+  const found = await answer(asked);
+  return { found, etag: (await asked).response.headers.get("ETag") };
+}
+
 function asProblem(error: unknown, response: Response): Problem {
   if (typeof error === "object" && error !== null && "detail" in error) return error as Problem;
   return {

@@ -1,25 +1,9 @@
 /** Whether the service has answered lately. */
 
-import { useSyncExternalStore } from "preact/compat";
+import { cell } from "../cell";
 
-let reachable = true;
-const listeners = new Set<() => void>();
+const reachable = cell(true);
 
-function change(now: boolean): void {
-  if (now === reachable) return;
-  reachable = now;
-  for (const listener of listeners) listener();
-}
-
-export const answered = (): void => change(true);
-export const unanswered = (): void => change(false);
-
-export function useReachable(): boolean {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => reachable,
-  );
-}
+export const answered = (): void => reachable.set(true);
+export const unanswered = (): void => reachable.set(false);
+export const useReachable = reachable.use;

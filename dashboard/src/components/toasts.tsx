@@ -1,6 +1,6 @@
 /** Short words about what was done, in a corner; read out by screen readers. */
 
-import { useSyncExternalStore } from "preact/compat";
+import { cell } from "../cell";
 import { Icon } from "./icon";
 
 interface Toast {
@@ -8,29 +8,17 @@ interface Toast {
   text: string;
 }
 
-let toasts: readonly Toast[] = [];
+const toasts = cell<readonly Toast[]>([]);
 let next = 1;
-const listeners = new Set<() => void>();
-
-function change(now: readonly Toast[]): void {
-  toasts = now;
-  for (const listener of listeners) listener();
-}
 
 export function say(text: string): void {
   const toast = { id: next++, text };
-  change([...toasts.slice(-2), toast]);
-  setTimeout(() => change(toasts.filter((other) => other.id !== toast.id)), 5000);
+  toasts.set([...toasts.get().slice(-2), toast]);
+  setTimeout(() => toasts.set(toasts.get().filter((other) => other.id !== toast.id)), 5000);
 }
 
 export function Toasts() {
-  const shown = useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => toasts,
-  );
+  const shown = toasts.use();
   return (
     <div class="toasts" role="status" aria-live="polite">
       {shown.map((toast) => (

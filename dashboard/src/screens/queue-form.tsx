@@ -7,7 +7,7 @@ import { answer, api } from "../api/client";
 import type { Queue, QueueFields } from "../api/schema";
 import { Button } from "../components/button";
 import { FormDialog } from "../components/dialog";
-import { CheckField, SelectField, TextField } from "../components/field";
+import { AreaField, CheckField, SelectField, TextField } from "../components/field";
 import { fieldProblem, ProblemNote } from "../components/problem";
 import { say } from "../components/toasts";
 import { bytes, duration } from "../format";
@@ -211,19 +211,15 @@ export function QueueFieldset({
         checked={draft.deduplicate_by_content}
         onChecked={(deduplicate_by_content) => change({ deduplicate_by_content })}
       />
-      <div class="field">
-        <label for="labels">Labels</label>
-        <textarea
-          id="labels"
-          class="mono"
-          rows={3}
-          placeholder={"team: payments\nstage: live"}
-          value={draft.labels}
-          spellcheck={false}
-          onInput={(event) => change({ labels: event.currentTarget.value })}
-        />
-        <p class={wrong("/labels") ? "hint error" : "hint"}>{wrong("/labels") ?? "One name: value a line"}</p>
-      </div>
+      <AreaField
+        label="Labels"
+        rows={3}
+        placeholder={"team: payments\nstage: live"}
+        hint="One name: value a line"
+        error={wrong("/labels")}
+        value={draft.labels}
+        onValue={(labels) => change({ labels })}
+      />
     </div>
   );
 }

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
-import { answer, api, ProblemError } from "../api/client";
+import { answer, api, ProblemError, tagged } from "../api/client";
 import { every } from "../api/polling";
 import type { Queue } from "../api/schema";
 import { Button } from "../components/button";
@@ -24,11 +24,7 @@ import { QueueWebhooks } from "./webhooks";
 export function useQueue(name: string) {
   return useQuery({
     queryKey: ["queues", "one", name],
-    queryFn: async () => {
-      const asked = api.GET("/v1/queues/{queue}", { params: { path: { queue: name } } });
-      const queue = await answer(asked);
-      return { queue, etag: (await asked).response.headers.get("ETag") };
-    },
+    queryFn: () => tagged(api.GET("/v1/queues/{queue}", { params: { path: { queue: name } } })),
     refetchInterval: every(2),
   });
 }
@@ -39,7 +35,7 @@ export function QueueScreen({ name, tab, id }: { name: string; tab: string; id: 
   if (error instanceof ProblemError && error.problem.status === 404)
     return <Gone name={name} error={error} />;
   if (!data) return error ? <ProblemNote error={error} again={() => refetch()} /> : <Loading />;
-  const { queue, etag } = data;
+  const { found: queue, etag } = data;
   if (tab === "messages" && id) return <MessageScreen queue={queue} id={id} key={id} />;
   return (
     <>

@@ -2,7 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
-import { answer, api } from "../api/client";
+import { answer, api, tagged } from "../api/client";
 import { every } from "../api/polling";
 import type { Attempt, Webhook } from "../api/schema";
 import { Button } from "../components/button";
@@ -29,11 +29,7 @@ export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook
   const path = { queue, webhook: name };
   const { data, error, refetch } = useQuery({
     queryKey: ["queues", "webhook", queue, name],
-    queryFn: async () => {
-      const asked = api.GET("/v1/queues/{queue}/webhooks/{webhook}", { params: { path } });
-      const webhook = await answer(asked);
-      return { webhook, etag: (await asked).response.headers.get("ETag") };
-    },
+    queryFn: () => tagged(api.GET("/v1/queues/{queue}/webhooks/{webhook}", { params: { path } })),
     refetchInterval: every(3),
   });
   const up = { href: `/queues/${queue}/webhooks`, name: `Webhooks of ${queue}` };
@@ -45,11 +41,11 @@ export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook
       </>
     );
   }
-  const { webhook } = data;
+  const { found: webhook, etag } = data;
   return (
     <>
       <PageHead title={name} mono up={up} about={<About webhook={webhook} />}>
-        <Actions queue={queue} webhook={webhook} etag={data.etag} />
+        <Actions queue={queue} webhook={webhook} etag={etag} />
       </PageHead>
       <div class="stack">
         {webhook.state !== "active" && (
