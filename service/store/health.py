@@ -11,19 +11,14 @@ from service.store.transactions import driver
 
 _PUSH = STATEMENTS["push.state"]
 _WEBHOOK_STATES = ("active", "paused", "circuit_open", "disabled")
-_DATABASE = """
-    select
-        (
-            select extract(epoch from clock_timestamp() - min(xact_start))::float8
-            from pg_stat_activity
-            where datname = current_database() and pid <> pg_backend_pid()
-        ) as oldest,
-        pg_database_size(current_database()) as size
-"""
-_OLDEST = text(
-    "select coalesce(extract(epoch from clock_timestamp() - min(xact_start)), 0)::float8 from pg_stat_activity "
-    "where datname = current_database() and pid <> pg_backend_pid()"
-)
+# Of the other transactions in this database; null: there is none.
+_OLDEST_AGE = """(
+    select extract(epoch from clock_timestamp() - min(xact_start))::float8
+    from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()
+)"""
+_OLDEST = text(f"select coalesce({_OLDEST_AGE}, 0)")
+_DATABASE = f"select {_OLDEST_AGE} as oldest, pg_database_size(current_database()) as size"
 
 
 async def revision(connection: AsyncConnection) -> str | None:
