@@ -188,11 +188,12 @@ class Wakeups:
             await self._hang_up()
 
     async def _subscribe(self) -> None:
-        self._lost.clear()
         self._listener = await connect(self._url, "restante-listener")
-        self._listener.add_termination_listener(lambda _connection: self._lost.set())
+        # Of this connection alone: the end of the one before may be told as late as now.
+        lost = asyncio.Event()
+        self._listener.add_termination_listener(lambda _connection: lost.set())
         await self._listener.add_listener(CHANNEL, self._hear)
-        self._heard_self = time.monotonic()
+        self._lost, self._heard_self = lost, time.monotonic()
         LISTENER_UP.set(1)
         # Whatever was told while nobody listened.
         self._missed()

@@ -1,0 +1,46 @@
+"""A process hears of the others for as long as it runs, whatever becomes of the connection it listens on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from service.store.wakeups import CHANNEL
+from tests.in_process import Service
+
+pytestmark = pytest.mark.anyio
+
+_LISTENER = "select max(pid) from pg_stat_activity where datname = current_database() and application_name = $1"
+
+
+async def listener(service: Service, other_than: int | None = None) -> int:
+    """Return the number of the session that the service listens in, as soon as there is one."""
+    while (pid := await service.sql.fetchval(_LISTENER, "restante-listener")) in {None, other_than}:
+        await asyncio.sleep(0.02)
+    return int(pid)
+
+
+async def killed(service: Service) -> None:
+    """End the session, as a server does that is restarted."""
+    await service.sql.execute("select pg_terminate_backend($1)", await listener(service))
+
+
+async def deaf(service: Service) -> None:
+    """Let the session stand and hear nothing more."""
+    connection = service.app._store.wakeups._listener
+    assert connection is not None
+    await connection.execute(f"unlisten {CHANNEL}")
+
+
+@pytest.mark.parametrize("lose", [killed, deaf])
+async def test_a_listener_that_is_lost_is_replaced_and_the_new_one_stays(
+    service: Service, lose: Callable[[Service], Awaitable[None]]
+) -> None:
+    heartbeats: asyncio.Queue[object] = asyncio.Queue()
+    old = await listener(service)
+    await lose(service)
+    new = await listener(service, other_than=old)
+    await service.sql.add_listener(CHANNEL, lambda *told: heartbeats.put_nowait(told))
+    for _ in range(2):
+        await heartbeats.get()
+    assert await listener(service) == new
