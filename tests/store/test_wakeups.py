@@ -15,7 +15,8 @@ _LISTENER = "select max(pid) from pg_stat_activity where datname = current_datab
 
 async def listener(service: Service, other_than: int | None = None) -> int:
     """Return the number of the session that the service listens in, as soon as there is one."""
-    while (pid := await service.sql.fetchval(_LISTENER, "restante-listener")) in {None, other_than}:
+    # The database tells nobody; it has to be asked.
+    while (pid := await service.sql.fetchval(_LISTENER, "restante-listener")) in {None, other_than}:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     return int(pid)
 
