@@ -1,6 +1,7 @@
-/** Who is signed in: an API key, and for the root key the project that it acts in. Kept for this tab alone. */
+/** Who is signed in: an API key, kept for this tab alone. It acts in the project that the URL names. */
 
 import { cell } from "./cell";
+import { projectIn } from "./project";
 
 export interface Session {
   key: string;
@@ -9,40 +10,32 @@ export interface Session {
 }
 
 const KEY = "restante.key";
-const PROJECT = "restante.project";
 
-type State = { session: Session | null; expired: boolean };
+type State = { key: string | null; expired: boolean };
 
-const state = cell<State>({ session: stored(), expired: false });
-
-function stored(): Session | null {
-  const key = sessionStorage.getItem(KEY);
-  return key ? { key, project: sessionStorage.getItem(PROJECT) } : null;
-}
-
-export function currentSession(): Session | null {
-  return state.get().session;
-}
+const state = cell<State>({ key: sessionStorage.getItem(KEY), expired: false });
 
 export const useSessionState = state.use;
 
+export function currentSession(): Session | null {
+  const { key } = state.get();
+  return key ? { key, project: projectIn(location.pathname) } : null;
+}
+
+/** Whether it is still the same key in the same project. */
+export function stillIn(session: Session | null): boolean {
+  const now = currentSession();
+  return now?.key === session?.key && now?.project === session?.project;
+}
+
 export function signIn(key: string): void {
   sessionStorage.setItem(KEY, key);
-  sessionStorage.removeItem(PROJECT);
-  state.set({ session: { key, project: null }, expired: false });
+  state.set({ key, expired: false });
 }
 
 /** `expired`: the service does not know the key any more. The view stays in the URL, for after the next sign-in. */
 export function signOut(expired = false): void {
   if (!currentSession()) return;
   sessionStorage.removeItem(KEY);
-  sessionStorage.removeItem(PROJECT);
-  state.set({ session: null, expired });
-}
-
-export function enterProject(project: string): void {
-  const { session, expired } = state.get();
-  if (!session) return;
-  sessionStorage.setItem(PROJECT, project);
-  state.set({ session: { ...session, project }, expired });
+  state.set({ key: null, expired });
 }

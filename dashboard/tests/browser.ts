@@ -2,7 +2,7 @@
 
 const nothing = { getItem: () => null };
 Object.assign(globalThis, {
-  location: { origin: "http://127.0.0.1:8080" },
+  location: { origin: "http://127.0.0.1:8080", pathname: "/dashboard/queues" },
   sessionStorage: nothing,
   localStorage: nothing,
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { hex } from "../src/components/body";
 import { curl, quoted } from "../src/curl";
+import { inProject, projectIn } from "../src/project";
 import { difference, draftOf, fieldsOf, labelsOf, NEW } from "../src/screens/queue-form";
 import { BLANK, base64, headersOf, jsonFault, requestText } from "../src/screens/send";
 
@@ -32,6 +33,27 @@ test("a command can be pasted whatever is in it, and never holds the key", () =>
     `curl http://127.0.0.1:8080/v1/queues/q/messages -H "Authorization: Bearer $KEY" \\\n  -d '{}'`,
   );
   expect(curl("DELETE", "/v1/receipts/r")).toContain("-X DELETE ");
+});
+
+test("a command does in the shell what the page does, in the same project", () => {
+  const { pathname } = location;
+  location.pathname = "/dashboard/project/shop/queues/q";
+  expect(curl("GET", "/v1/queues")).toMatch(/-H "Restante-Project: shop"$/);
+  location.pathname = pathname;
+});
+
+test("a path names a project only where it stands, and only one that can be", () => {
+  expect(projectIn("/dashboard/project/shop-1.eu")).toBe("shop-1.eu");
+  expect(projectIn("/dashboard/project/shop/queues/project")).toBe("shop");
+  for (const path of [
+    "/dashboard",
+    "/dashboard/projects",
+    "/dashboard/queues/project/shop",
+    "/dashboard/project/a%0Ab",
+  ])
+    expect(projectIn(path)).toBeNull();
+  expect(inProject("default", "/queues")).toBe("~/dashboard/queues");
+  expect(inProject("shop", "/queues")).toBe("~/dashboard/project/shop/queues");
 });
 
 test("lines become labels and headers", () => {

@@ -32,6 +32,7 @@ class Dashboard:
     def __init__(self, page: Page, service: Serving) -> None:
         self.page = page
         self.service = service
+        self.base = f"{service.url}/dashboard"
         self.complaints: list[str] = []
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -47,17 +48,18 @@ class Dashboard:
 
     def sign_in(self, key: str, project: str | None = None) -> None:
         """Enter a key, go to a project if that is asked for, and wait for the first screen."""
-        self.page.goto(f"{self.service.url}/dashboard")
+        self.page.goto(self.base)
         self.page.get_by_label("API key").fill(key)
         self.page.get_by_role("button", name="Sign in").click()
         if project is not None:
             self.page.get_by_label("Project", exact=True).select_option(project)
+            self.base += f"/project/{project}"
         expect(self.page.get_by_role("navigation", name="Screens")).to_be_visible()
         self.settled()
 
     def open(self, view: str) -> None:
-        """Go to a view by its URL, and wait until nothing of it is still loading."""
-        self.page.goto(f"{self.service.url}/dashboard{view}")
+        """Go to a view of the project by its URL, and wait until nothing of it is still loading."""
+        self.page.goto(f"{self.base}{view}")
         self.settled()
 
     def settled(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.dashboard.browsing import Dashboard
 from tests.serving import Serving, serving
@@ -39,7 +39,7 @@ def test_a_key_stays_in_the_tab_and_out_of_every_url(dashboard: Dashboard) -> No
 
 
 def test_a_key_that_ends_leads_to_the_sign_in_and_from_there_back_to_the_same_view(
-    page: Page, service: Serving, client: httpx.Client
+    page: Page, service: Serving, project: str, client: httpx.Client
 ) -> None:
     client.put("/v1/queues/q")
     first, second = key(client, "browse"), key(client, "browse")
@@ -54,7 +54,7 @@ def test_a_key_that_ends_leads_to_the_sign_in_and_from_there_back_to_the_same_vi
     page.get_by_role("button", name="Sign in").click()
     dashboard.settled()
     assert page.url == view
-    assert view.startswith(f"{service.url}/dashboard/queues/q")
+    assert view.startswith(f"{service.url}/dashboard/project/{project}/queues/q")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,66 @@ def test_the_operator_goes_to_another_project_and_sees_only_that(dashboard: Dash
     dashboard.page.get_by_label("Project", exact=True).select_option("acme")
     expect(dashboard.row("theirs")).to_be_visible()
     expect(dashboard.page.get_by_text("mine")).to_have_count(0)
+
+
+def test_a_link_leads_to_its_project_whoever_follows_it(
+    page: Page, service: Serving, project: str, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    own = key(client, "browse", "send")["secret"]
+    view = f"{service.url}/dashboard/project/{project}/queues/q?tab=a%2526b"
+    for secret in (service.key, own):
+        page.goto(view)
+        page.get_by_label("API key").fill(secret)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", level=1, name="q")).to_be_visible()
+        assert page.url == view
+        page.get_by_role("button", name="Sign out").click()
+    # A view that was written down before its project was: it is completed, and nothing of it is lost.
+    page.goto(view.replace(f"/project/{project}", ""))
+    page.get_by_label("API key").fill(own)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(view)
+
+
+def test_a_link_to_a_project_that_is_not_the_key_s_says_so_and_shows_the_way_out(
+    page: Page, service: Serving, project: str, client: httpx.Client
+) -> None:
+    client.put("/v1/projects/foreign")
+    dashboard = Dashboard(page, service)
+    dashboard.sign_in(key(client, "browse")["secret"])
+    for elsewhere in ("foreign", "none"):
+        page.goto(f"{service.url}/dashboard/project/{elsewhere}/queues")
+        expect(page.get_by_role("alert")).to_contain_text("forbidden")
+        page.get_by_role("link", name="Go to your key's own project").click()
+        page.wait_for_url(f"{service.url}/dashboard/project/{project}/")
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_what_is_done_to_many_ends_when_one_goes_to_another_project(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/projects/twin")
+    names = [f"q{n}" for n in range(10)]
+    for name in names:
+        client.put(f"/v1/queues/{name}")
+        client.put(f"/v1/queues/{name}", headers={"Restante-Project": "twin"})
+    page = dashboard.page
+    page.reload()
+    dashboard.settled()
+    dashboard.go("Queues")
+    page.get_by_label("Select all that are loaded").check()
+    held: list[Route] = []
+    page.route("**/v1/queues/q3", lambda route: held.append(route))  # noqa: PLW0108 - Playwright writes to what it calls
+    with page.expect_request("**/v1/queues/q3"):
+        dashboard.press("Pause", within=page.get_by_role("region", name="Selection"))
+    page.get_by_label("Project", exact=True).select_option("twin")
+    expect(dashboard.row("q9")).to_be_visible()
+    with page.expect_response("**/v1/queues/q3"):
+        held[0].continue_()
+    dashboard.go("Overview")
+    with dashboard.service.client() as root:
+        assert [
+            queue["paused"] for queue in root.get("/v1/queues", headers={"Restante-Project": "twin"}).json()["items"]
+        ] == [False] * 10
 
 
 def test_a_service_that_is_away_is_told_and_found_again_by_itself(page: Page, data_folder: Path, database: str) -> None:

@@ -1,7 +1,7 @@
 /** The API, typed by its OpenAPI document. Everything the dashboard knows comes through here. */
 
 import createClient from "openapi-fetch";
-import { currentSession, signOut } from "../session";
+import { currentSession, signOut, stillIn } from "../session";
 import { answered, unanswered } from "./reachable";
 import type { Problem, paths } from "./schema";
 
@@ -43,7 +43,7 @@ async function ask(request: Request): Promise<Response> {
   const own = response.headers.get("Content-Type")?.startsWith("application/problem+json");
   if (response.status >= 502 && !own) unanswered();
   else answered();
-  if (response.status === 401 && session && session === currentSession()) signOut(true);
+  if (response.status === 401 && session && stillIn(session)) signOut(true);
   return response;
 }
 

@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { ProblemError } from "../api/client";
 import { plural } from "../format";
+import { currentSession, stillIn } from "../session";
 import { Button, IconButton } from "./button";
 import { Confirm } from "./dialog";
 import type { IconName } from "./icon";
@@ -16,13 +17,18 @@ export interface BulkAction {
   run: () => Promise<unknown>;
 }
 
-/** Do something with each, whatever becomes of the others; return those that were refused. What is gone is done. */
+/**
+ * Do something with each, whatever becomes of the others; return those that were refused. What is gone is done.
+ * Ends where it is when one goes to another project: the rest would be done to what has the same names there.
+ */
 export async function forEach(
   names: readonly string[],
   one: (name: string) => Promise<unknown>,
 ): Promise<Map<string, Error>> {
   const refused = new Map<string, Error>();
+  const session = currentSession();
   for (const name of names) {
+    if (!stillIn(session)) break;
     await one(name).catch((error) => {
       if (!(error instanceof ProblemError && error.problem.status === 404)) refused.set(name, error);
     });

@@ -1,5 +1,6 @@
 import { useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
+import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import type { LimitFields, Project, ProjectUse } from "../api/schema";
@@ -14,7 +15,7 @@ import { Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { say } from "../components/toasts";
 import { short } from "../format";
-import { enterProject } from "../session";
+import { inProject } from "../project";
 
 const LIMITS: readonly (readonly [keyof LimitFields, string])[] = [
   ["queues", "Queues"],
@@ -29,6 +30,7 @@ export function Projects() {
   const [edited, setEdited] = useState<Project | "new" | null>(null);
   const [deleted, setDeleted] = useState<Project | null>(null);
   const queries = useQueryClient();
+  const [, navigate] = useLocation();
   const list = usePages(
     ["projects", "list"],
     (cursor) =>
@@ -64,7 +66,7 @@ export function Projects() {
             const params = { path: { project: deleted.name }, query: { force: true } };
             await answer(api.DELETE("/v1/projects/{project}", { params }));
             say(`Deleted ${deleted.name}.`);
-            if (deleted.name === whoami?.project) enterProject("default");
+            if (deleted.name === whoami?.project) navigate(inProject("default", "/projects"));
             else await queries.invalidateQueries({ queryKey: ["projects"] });
           }}
         >
@@ -90,9 +92,9 @@ function columns(
       kind: "grow",
       cell: ({ name }) => (
         <span class="name-cell">
-          <button type="button" class="link mono clip" onClick={() => enterProject(name)}>
+          <Link class="mono clip" href={inProject(name, "/")}>
             {name}
-          </button>
+          </Link>
           {name === current && <span class="badge blue">here</span>}
         </span>
       ),

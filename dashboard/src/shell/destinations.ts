@@ -33,3 +33,8 @@ export const DESTINATIONS: readonly Destination[] = [
   { path: "/keys", name: "Keys", icon: "keys", shown: ({ may }) => may("admin") },
   { path: "/projects", name: "Projects", icon: "projects", shown: ({ operator }) => operator },
 ];
+
+/** Whether a place belongs to a destination. */
+export function leadsTo(path: string, place: string): boolean {
+  return path === "/" ? place === "/" : `${place}/`.startsWith(`${path}/`);
+}

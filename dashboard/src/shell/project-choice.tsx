@@ -1,11 +1,16 @@
 import { useQuery } from "@tanstack/preact-query";
+import { useEffect } from "preact/hooks";
+import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
-import { enterProject } from "../session";
+import type { Whoami } from "../api/schema";
+import { inProject, projectIn } from "../project";
+import { DESTINATIONS, leadsTo } from "./destinations";
 
 /** The project one is in; the root key may go to another. */
 export function ProjectChoice() {
   const { operator, whoami } = useAccess();
+  const [place, navigate] = useLocation();
   const projects = useQuery({
     queryKey: ["projects", "names"],
     queryFn: () => answer(api.GET("/v1/projects", { params: { query: { limit: 1000 } } })),
@@ -15,12 +20,14 @@ export function ProjectChoice() {
   if (!whoami) return <span class="project" />;
   if (!operator) return <span class="project">{whoami.project}</span>;
   const names = new Set([whoami.project, ...(projects.data?.items.map(({ name }) => name) ?? [])]);
+  // The same screen there, but not the same queue.
+  const screen = DESTINATIONS.find(({ path }) => leadsTo(path, place))?.path ?? "/";
   return (
     <select
       class="project"
       aria-label="Project"
       value={whoami.project}
-      onChange={(event) => enterProject(event.currentTarget.value)}
+      onChange={(event) => navigate(inProject(event.currentTarget.value, screen))}
     >
       {[...names].sort().map((name) => (
         <option key={name} value={name}>
@@ -28,5 +35,25 @@ export function ProjectChoice() {
         </option>
       ))}
     </select>
+  );
+}
+
+/** Put the key's own project into the URL, where it names none. */
+export function useProjectInUrl(whoami: Whoami | undefined): void {
+  const [, navigate] = useLocation();
+  const missing = whoami !== undefined && whoami.project !== "default" && !projectIn(location.pathname);
+  useEffect(() => {
+    const view = location.pathname.slice("/dashboard".length) + location.search;
+    if (missing) navigate(inProject(whoami.project, view), { replace: true });
+  }, [missing, whoami, navigate]);
+}
+
+/** The way out of a project that is not there, or not for this key. */
+export function ElsewhereNote() {
+  if (!projectIn(location.pathname)) return null;
+  return (
+    <p>
+      <Link href={inProject("default", "/")}>Go to your key's own project</Link>
+    </p>
   );
 }

@@ -10,15 +10,16 @@ import { Icon } from "../components/icon";
 import { ProblemNote } from "../components/problem";
 import { prefer, type Theme, usePreferences } from "../preferences";
 import { signOut } from "../session";
-import { DESTINATIONS } from "./destinations";
+import { DESTINATIONS, leadsTo } from "./destinations";
 import { Help } from "./help";
 import { Palette } from "./palette";
-import { ProjectChoice } from "./project-choice";
+import { ElsewhereNote, ProjectChoice, useProjectInUrl } from "./project-choice";
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const [open, setOpen] = useState<"palette" | "help" | null>(null);
   const whoami = useWhoami();
   useShortcuts(setOpen);
+  useProjectInUrl(whoami.data);
   return (
     <div class="shell">
       <a class="skip" href="#main">
@@ -29,7 +30,10 @@ export function Shell({ children }: { children: ComponentChildren }) {
       <main id="main" tabIndex={-1}>
         <Away />
         {whoami.error && !whoami.data ? (
-          <ProblemNote error={whoami.error} again={() => whoami.refetch()} />
+          <>
+            <ProblemNote error={whoami.error} again={() => whoami.refetch()} />
+            <ElsewhereNote />
+          </>
         ) : (
           whoami.data && children
         )}
@@ -113,13 +117,12 @@ function Navigation() {
   useEffect(() => {
     list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [location]);
-  const here = (path: string) => (path === "/" ? location === "/" : location.startsWith(path));
   return (
     <nav class="navigation" aria-label="Screens">
       <ul ref={list}>
         {DESTINATIONS.filter((destination) => destination.shown(access)).map(({ path, name, icon }) => (
           <li key={path}>
-            <Link href={path} aria-current={here(path) ? "page" : undefined}>
+            <Link href={path} aria-current={leadsTo(path, location) ? "page" : undefined}>
               <Icon name={icon} />
               <span>{name}</span>
             </Link>
