@@ -14,6 +14,7 @@ from service.api import (
     activity,
     attempts,
     browse,
+    consumers,
     dashboard,
     dead_letters,
     docs,
@@ -77,9 +78,9 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolv
     app.state.draining = False
     app.add_middleware(Edge)
     app.mount("/dashboard/assets", dashboard.assets())
-    of_queues = (queues, activity, overview, browse, dead_letters, stored_messages, tasks, webhooks, attempts)
-    nouns = (*of_queues, topics, subscriptions, projects, keys, limits, stream, events, health, docs, dashboard)
-    for noun in nouns:
+    of_queues = (queues, activity, overview, consumers, browse, dead_letters, stored_messages, tasks, webhooks)
+    nouns = (*of_queues, attempts, topics, subscriptions, projects, keys, limits, stream, events, health, docs)
+    for noun in (*nouns, dashboard):
         app.include_router(noun.router)
     return app
 

@@ -22,6 +22,7 @@ from service.auth.scopes import require_queue
 from service.domain.stream import MAX_CREDIT, Session
 from service.errors import Problem
 from service.model import Caller
+from service.store.consumers import Via
 from service.store.lines import Claimed
 from service.store.store import Store
 
@@ -53,7 +54,7 @@ class _Events:
         self._store = store
         self._caller = caller
         self._next: asyncio.Queue[tuple[str, asyncio.Event]] = asyncio.Queue(1)
-        self._session = Session(store, caller, queue, self._hand, shared=True)
+        self._session = Session(store, caller, queue, self._hand, via=Via.EVENTS, shared=True)
         self._session.grant(credit)
 
     async def _hand(self, claimed: Claimed, row: asyncpg.Record, expires_at: datetime) -> None:

@@ -160,13 +160,12 @@ async def receive_messages(store: Store, exchange: Exchange) -> Answer:
         raise InvalidRequest(errors)
     claimed = await receive(
         store,
-        exchange.caller.project_id,
+        exchange.caller,
         exchange.name,
         exchange.client,
         max_messages=max_messages,
         wait=waits.total_seconds(),
         visibility_timeout=timeout,
-        max_parked=exchange.caller.limits.parked_receives if exchange.caller.limits else None,
     )
     answer = json_answer(200, b'{"messages":[%b]}' % b",".join(_received(store, claimed)))
     if preferred is not None:

@@ -27,6 +27,7 @@ from service.domain.settle import Order
 from service.domain.stream import Session
 from service.errors import NotFound, Problem, Unauthenticated, invalid
 from service.model import MAX_ERROR_BYTES, MAX_REQUEST_BYTES, NAME_RULE, Action, Caller, Scope, is_name
+from service.store.consumers import Via
 from service.store.lines import Claimed
 from service.store.receipts import receipt_not_found
 from service.store.store import Store
@@ -184,7 +185,7 @@ class SocketIo:
 
             await self._server.emit("message", told, to=sid, callback=acknowledged)
 
-        session = Session(self._store, client.caller, wanted.queue, hand, shared=True)
+        session = Session(self._store, client.caller, wanted.queue, hand, via=Via.SOCKET_IO, shared=True)
         session.grant(wanted.credit)
         client.sessions[wanted.queue] = session
         for part in (session.run(), session.keep(), session.reclaim()):

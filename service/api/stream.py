@@ -29,6 +29,7 @@ from service.errors import (
     invalid,
 )
 from service.model import NAME_RULE, Caller, Scope, is_name
+from service.store.consumers import Via
 from service.store.lines import Claimed
 from service.store.store import Store
 
@@ -142,7 +143,7 @@ class _Connection:
         await self._store.directory.find(caller.project_id, self._queue)
 
     async def _go_on(self, caller: Caller) -> None:
-        session = Session(self._store, caller, self._queue, self._hand)
+        session = Session(self._store, caller, self._queue, self._hand, via=Via.WEBSOCKET)
         await self._say(READY)
         parts = [
             asyncio.create_task(part)

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Protocol
 
 from service.errors import QuotaExceeded
-from service.model import Queue
+from service.model import Caller, Queue
+from service.store.consumers import Via
 from service.store.directory import queue_not_found
 from service.store.lines import Ask, Claimed
 from service.store.sends import StaleQueue
@@ -26,37 +27,39 @@ class Client(Protocol):
 
 async def receive(
     store: Store,
-    project_id: int,
+    caller: Caller,
     queue_name: str,
     client: Client,
     *,
+    via: Via = Via.RECEIVE,
     max_messages: int,
     wait: float,
     visibility_timeout: timedelta | None,
-    max_parked: int | None = None,
 ) -> Claimed | None:
     """Lease up to so many messages, waiting up to `wait` seconds for the first. None: nothing came.
 
-    `max_parked`: how many receives of the project may wait; one more gets what is there. A client that has left by the
-    time there is an answer gets nothing, and nothing stays leased for it.
+    Where no more receives of the project may wait, one more gets what is there. A client that has left by the time
+    there is an answer gets nothing, and nothing stays leased for it.
     Raises NotFound, also when the queue is deleted meanwhile, QuotaExceeded and Unavailable.
     """
     attempt = partial(
         _receive,
         store,
-        project_id,
+        caller,
         queue_name,
         client,
+        via=via,
         max_messages=max_messages,
         visibility_timeout=visibility_timeout,
     )
+    max_parked = caller.limits.parked_receives if caller.limits else None
     if wait == 0 or max_parked is None:
         return await attempt(wait=wait)
-    if await store.shares.enter(project_id, max_parked):
+    if await store.shares.enter(caller.project_id, max_parked):
         try:
             return await attempt(wait=wait)
         finally:
-            store.shares.leave(project_id)
+            store.shares.leave(caller.project_id)
     claimed = await attempt(wait=0)
     if claimed is None and not client.has_left():
         detail = "There is no message now, and no more may wait. Try again later, or let fewer receives wait."
@@ -66,29 +69,31 @@ async def receive(
 
 async def _receive(
     store: Store,
-    project_id: int,
+    caller: Caller,
     queue_name: str,
     client: Client,
     *,
+    via: Via,
     max_messages: int,
     wait: float,
     visibility_timeout: timedelta | None,
 ) -> Claimed | None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
-    known = store.directory.known(project_id, queue_name)
-    queue = known or await store.directory.find(project_id, queue_name)
+    known = store.directory.known(caller.project_id, queue_name)
+    queue = known or await store.directory.find(caller.project_id, queue_name)
     # The queue that was there since we asked. One that is only remembered may have been another's predecessor by then.
     there = None if known else queue.id
     while True:
         timeout = queue.config.visibility_timeout if visibility_timeout is None else visibility_timeout
         ask = store.claims.ask(queue, max_messages, timeout, patient=wait > 0)
         try:
-            claimed = await _answer(store, queue, ask, client, deadline - loop.time())
+            with store.consumers.present(queue.id, via, caller.key):
+                claimed = await _answer(store, queue, ask, client, deadline - loop.time())
         except StaleQueue:
             if ask.waited:
                 there = queue.id
-            queue = await store.directory.find(project_id, queue_name)
+            queue = await store.directory.find(caller.project_id, queue_name)
             if there not in (None, queue.id):
                 # Deleted, and made anew before we looked: another queue, for whoever asks from now on.
                 raise queue_not_found(queue_name) from None

@@ -18,6 +18,7 @@ from service.domain.receive import receive
 from service.domain.settle import Order, open_receipt
 from service.errors import FieldError, InvalidRequest, Problem, QuotaExceeded, Unavailable
 from service.model import MAX_RECEIVE, NOTHING, Action, Caller, Queue
+from service.store.consumers import Via
 from service.store.lines import Claimed
 from service.store.receipts import receipt_not_found
 from service.store.settles import Settle
@@ -68,12 +69,13 @@ class _FarEnd:
 class Session:
     """One connection to one queue."""
 
-    def __init__(self, store: Store, caller: Caller, queue: str, hand: Hand, *, shared: bool = False) -> None:
+    def __init__(self, store: Store, caller: Caller, queue: str, hand: Hand, *, via: Via, shared: bool = False) -> None:
         """`shared`: what is settled, here or elsewhere (`reclaim`), gives its credit back."""
         self._store = store
         self._caller = caller
         self._queue = queue
         self._hand = hand
+        self._via = via
         self._far_end = _FarEnd()
         self._credit = 0
         self._granted = asyncio.Event()
@@ -115,16 +117,15 @@ class Session:
 
     async def _receive(self) -> Claimed | None:
         queue = await self._there()
-        limits = self._caller.limits
         return await receive(
             self._store,
-            self._caller.project_id,
+            self._caller,
             self._queue,
             self._far_end,
+            via=self._via,
             max_messages=min(self._credit, MAX_RECEIVE),
             wait=_WAIT_SECONDS,
             visibility_timeout=min(queue.config.visibility_timeout, SLICE),
-            max_parked=limits.parked_receives if limits else None,
         )
 
     async def _hand_out(self, claimed: Claimed) -> None:

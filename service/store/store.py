@@ -16,6 +16,7 @@ from service.store import activity, publishes, sends, settles, transacts
 from service.store.claims import Claims
 from service.store.clock import DatabaseClock
 from service.store.connections import Link, create_engine
+from service.store.consumers import Consumers
 from service.store.deduplication import Sent, Unique, store_once
 from service.store.directory import Directory
 from service.store.identifiers import Identifiers
@@ -104,6 +105,7 @@ class Store:
         self.rates = Rates(self._links["limits"])
         self.usage = Usage(self.engine)
         self.shares = Shares(self.engine)
+        self.consumers = Consumers(self.engine)
         self.wakeups = Wakeups(
             self._links["notify"],
             direct,
@@ -142,16 +144,17 @@ class Store:
         await self.rates.close()
         for link in self._links.values():
             await link.close()
-        await self._write_activity()
+        await self._write_down()
         await finished()
         await self.engine.dispose()
 
-    async def _write_activity(self) -> None:
-        """Write down what was done since the last time, if that does not keep the process from ending."""
-        # Whatever is the matter with the database: nothing but these counts is lost.
+    async def _write_down(self) -> None:
+        """Write down what was done since the last time, and by whom, if that does not keep the process from ending."""
+        # Whatever is the matter with the database: nothing but this is lost.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_LAST_SECONDS):
                 await activity.write(self.engine)
+                await self.consumers.write()
 
     async def send(self, queue: Queue, drafts: list[Draft]) -> list[datetime]:
         """Store messages durably; return when each becomes visible.

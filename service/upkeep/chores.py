@@ -8,6 +8,7 @@ from service.store.store import Store
 from service.store.tallies import Tallies
 from service.upkeep.activity import Activity
 from service.upkeep.attempts import round_of_attempts
+from service.upkeep.consumers import Consumers
 from service.upkeep.dead_letters import round_of_dead_letters
 from service.upkeep.deduplication import round_of_deduplication
 from service.upkeep.keys import round_of_keys
@@ -32,6 +33,7 @@ def chores(store: Store, keyring: Keyring, tallies: Tallies) -> Mapping[str, Cho
         "keys": partial(round_of_keys, store, keyring),
         "tasks": Tasks(store).round,
         "activity": Activity(store).round,
+        "consumers": Consumers(store).round,
         "parked": partial(round_of_parked, store),
         "tallies": partial(round_of_tallies, tallies),
     }

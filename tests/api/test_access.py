@@ -24,6 +24,7 @@ ALLOWED = {
     "get_activity": ANY,
     "get_overview": ANY,
     "list_dead_letters": {"browse", "admin"},
+    "list_consumers": {"browse", "admin"},
     "list_queue_subscriptions": ANY,
     "delete_message": {"manage", "admin"},
     "list_messages": {"browse", "admin"},

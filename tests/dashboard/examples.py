@@ -57,7 +57,8 @@ def fill(client: httpx.Client) -> None:
     hook = {"url": "http://127.0.0.1:9/hooks", "retry": {"delays": [600]}}
     client.put("/v1/queues/invoices/webhooks/erp", json=hook).raise_for_status()
     client.post("/v1/queues/invoices/messages", json={"body": {"total": 120}})
-    client.post("/v1/keys", json={"name": "worker", "scopes": ["receive"], "queues": ["orders*"]})
+    worker = client.post("/v1/keys", json={"name": "worker", "scopes": ["receive"], "queues": ["orders*"]}).json()
+    client.post("/v1/queues/orders/messages/receive", headers={"Authorization": f"Bearer {worker['secret']}"})
     client.put("/v1/projects/acme", json={"limits": {"messages": 1_000_000, "requests_per_second": 500}})
     client.post("/v1/queues/orders-dead/redrive", json={"max_messages": 2})
 

@@ -1,6 +1,7 @@
 """What people do with the dashboard, by clicking."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -72,6 +73,25 @@ def test_looking_at_messages_takes_none_from_a_consumer(dashboard: Dashboard, cl
     assert client.get("/v1/queues/q/messages").json()["items"] == before
     answer = client.post("/v1/queues/q/messages/receive", json={"max_messages": 10}).json()
     assert [message["receive_count"] for message in answer["messages"]] == [1] * 5
+
+
+def test_who_takes_messages_is_seen_while_they_wait_and_afterwards(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    secret = client.post("/v1/keys", json={"name": "mailer", "scopes": ["receive"]}).json()["secret"]
+
+    def receive() -> httpx.Response:
+        authorization = {"Authorization": f"Bearer {secret}"}
+        return client.post("/v1/queues/q/messages/receive", json={"wait": 40}, headers=authorization, timeout=60)
+
+    dashboard.open("/queues/q")
+    seen = dashboard.page.get_by_role("region", name="Consumers")
+    expect(seen).to_contain_text("Nobody has asked")
+    with ThreadPoolExecutor() as pool:
+        received = pool.submit(receive)
+        expect(seen.get_by_role("row").filter(has_text="mailer")).to_contain_text("HTTP receive1")
+        client.post("/v1/queues/q/messages", json={"body": 1})
+        assert len(received.result().json()["messages"]) == 1
+    expect(seen.get_by_role("row").filter(has_text="mailer")).to_contain_text("none now")
 
 
 def test_settings_show_what_changes_before_it_does_and_refuse_to_undo_anothers_change(

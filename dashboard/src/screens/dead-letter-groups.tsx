@@ -11,6 +11,7 @@ import { ProblemNote } from "../components/problem";
 import { Empty, Loading } from "../components/states";
 import { type Column, Table } from "../components/table";
 import { Ago } from "../components/time";
+import { curl } from "../curl";
 import { count } from "../format";
 import { Redrive } from "./redrive";
 
@@ -63,7 +64,7 @@ function NoDeadLetters({ queue }: { queue: string }) {
   return (
     <Empty
       title="No dead letters here"
-      curl={`curl -X PATCH ${location.origin}/v1/queues/QUEUE -H "Authorization: Bearer $KEY" \\\n  -d '{"dead_letter": {"queue": "${queue}", "max_receives": 5}}'`}
+      curl={curl("PATCH", "/v1/queues/QUEUE", `{"dead_letter": {"queue": "${queue}", "max_receives": 5}}`)}
     >
       A queue that names this one as its dead-letter queue sends what cannot be delivered here:
     </Empty>

@@ -1,6 +1,7 @@
 import { Card, PageHead } from "../components/page";
 import { ProblemNote } from "../components/problem";
 import { Empty, Loading } from "../components/states";
+import { curl } from "../curl";
 import { DeadLetterList, useOverview } from "./overview";
 
 export function DeadLetters() {
@@ -27,7 +28,11 @@ function None() {
   return (
     <Empty
       title="No dead letters"
-      curl={`curl -X PATCH ${location.origin}/v1/queues/orders -H "Authorization: Bearer $KEY" \\\n  -d '{"dead_letter": {"queue": "orders-dead", "max_receives": 5}}'`}
+      curl={curl(
+        "PATCH",
+        "/v1/queues/orders",
+        '{"dead_letter": {"queue": "orders-dead", "max_receives": 5}}',
+      )}
     >
       A queue with a dead-letter queue moves there what its consumers fail to handle, with the reason:
     </Empty>

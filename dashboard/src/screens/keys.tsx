@@ -15,6 +15,7 @@ import { Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago } from "../components/time";
 import { say } from "../components/toasts";
+import { curl } from "../curl";
 import { toggled } from "./queues";
 
 const SCOPES: readonly (readonly [Scope, string])[] = [
@@ -52,7 +53,11 @@ export function Keys() {
         empty={
           <Empty
             title="No keys in this project"
-            curl={`curl ${location.origin}/v1/keys -H "Authorization: Bearer $KEY" \\\n  -d '{"name": "worker", "scopes": ["receive"], "queues": ["orders-*"]}'`}
+            curl={curl(
+              "POST",
+              "/v1/keys",
+              '{"name": "worker", "scopes": ["receive"], "queues": ["orders-*"]}',
+            )}
           >
             Give each program a key of its own, with no more than it needs:
           </Empty>

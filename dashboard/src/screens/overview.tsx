@@ -11,6 +11,7 @@ import { Card, Figure, PageHead } from "../components/page";
 import { ProblemNote } from "../components/problem";
 import { Badge, Empty, Loading } from "../components/states";
 import { Amount } from "../components/stats";
+import { curl } from "../curl";
 import { bytes, count, duration, rate, short } from "../format";
 import { lately, RatesChart } from "./queue-overview";
 import { Redrive } from "./redrive";
@@ -63,8 +64,8 @@ function First() {
     <Empty
       title="Nothing here yet"
       curl={[
-        `curl -X PUT ${location.origin}/v1/queues/orders -H "Authorization: Bearer $KEY"`,
-        `curl ${location.origin}/v1/queues/orders/messages -H "Authorization: Bearer $KEY" -d '{"body": {"order": 17}}'`,
+        curl("PUT", "/v1/queues/orders"),
+        curl("POST", "/v1/queues/orders/messages", '{"body": {"order": 17}}'),
       ].join("\n")}
     >
       Make a queue, send a message, and look again. <Link href="/queues">Queues</Link> can be made by

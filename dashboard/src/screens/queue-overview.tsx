@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/preact-query";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Link } from "wouter-preact";
+import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import { every } from "../api/polling";
 import type { Queue, QueueActivity, QueueStats } from "../api/schema";
@@ -10,9 +11,12 @@ import { Card } from "../components/page";
 import { ProblemNote } from "../components/problem";
 import { Empty, Loading } from "../components/states";
 import { StatsFigures } from "../components/stats";
+import { curl } from "../curl";
 import { rate } from "../format";
+import { Consumers } from "./consumers";
 
 export function QueueOverview({ queue, at }: { queue: Queue; at: number }) {
+  const { may } = useAccess();
   return (
     <div class="stack">
       <StatsFigures stats={queue.stats} />
@@ -20,11 +24,12 @@ export function QueueOverview({ queue, at }: { queue: Queue; at: number }) {
         <LiveDepth stats={queue.stats} at={at} />
         <Rates queue={queue.name} />
       </div>
+      {may("browse") && <Consumers queue={queue.name} />}
       <Feeds queue={queue.name} />
       {queue.stats.total === 0 && (
         <Empty
           title="Nothing waits here"
-          curl={`curl ${location.origin}/v1/queues/${queue.name}/messages -H "Authorization: Bearer $KEY" \\\n  -d '{"body": {"order": 17}}'`}
+          curl={curl("POST", `/v1/queues/${queue.name}/messages`, '{"body": {"order": 17}}')}
         >
           Send a message:
         </Empty>

@@ -16,6 +16,7 @@ import { Badge, Empty } from "../components/states";
 import { Amount, Oldest } from "../components/stats";
 import type { Column } from "../components/table";
 import { say } from "../components/toasts";
+import { curl } from "../curl";
 import { plural } from "../format";
 import { useParams } from "../params";
 import { CreateQueue } from "./queue-form";
@@ -159,10 +160,7 @@ function Filters({
 function NoQueues({ filtered, may }: { filtered: boolean; may: boolean }) {
   if (filtered) return <Empty title="No queue matches">Remove a letter or a label.</Empty>;
   return (
-    <Empty
-      title="No queues yet"
-      curl={`curl -X PUT ${location.origin}/v1/queues/orders -H "Authorization: Bearer $KEY"`}
-    >
+    <Empty title="No queues yet" curl={curl("PUT", "/v1/queues/orders")}>
       {may ? "Create one here, or from a shell:" : "Whoever has a key with the scope manage creates one:"}
     </Empty>
   );

@@ -4,6 +4,7 @@ import { Button } from "../components/button";
 import { CodeBox } from "../components/copy";
 import { TextField } from "../components/field";
 import { ProblemNote } from "../components/problem";
+import { curl } from "../curl";
 import { signIn } from "../session";
 import { Mark } from "../shell/shell";
 
@@ -57,9 +58,7 @@ export function SignIn({ expired }: { expired: boolean }) {
               <code>make run</code> and <code>restante serve</code> print the root key when they start with
               their own PostgreSQL. Whoever has an admin key makes others:
             </p>
-            <CodeBox
-              text={`curl ${location.origin}/v1/keys -H "Authorization: Bearer $KEY" \\\n  -d '{"name": "me", "scopes": ["admin"]}'`}
-            />
+            <CodeBox text={curl("POST", "/v1/keys", '{"name": "me", "scopes": ["admin"]}')} />
           </div>
         </details>
       </form>

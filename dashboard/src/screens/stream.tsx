@@ -5,6 +5,7 @@ import { CodeBox } from "../components/copy";
 import { TextField } from "../components/field";
 import { Card } from "../components/page";
 import { Badge } from "../components/states";
+import { asKey } from "../curl";
 import { currentSession } from "../session";
 
 type Frame = MessageFrame | ReadyFrame | ResultFrame | { type: "error"; problem: { detail: string } };
@@ -56,7 +57,7 @@ export function Stream({ queue }: { queue: string }) {
           hint="So many messages at once"
         />
         <CodeBox
-          text={`wscat -s restante.v1 -H "Authorization: Bearer $KEY" \\\n  -c ${address(queue)}\n{"type": "credit", "n": ${credit || 1}}`}
+          text={`wscat -s restante.v1 ${asKey()} \\\n  -c ${address(queue)}\n{"type": "credit", "n": ${credit || 1}}`}
         />
         <div class="actions">
           {state === "closed" ? (

@@ -14,6 +14,7 @@ import { Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago } from "../components/time";
 import { say } from "../components/toasts";
+import { curl } from "../curl";
 import { duration } from "../format";
 
 export function Topics() {
@@ -43,8 +44,12 @@ export function Topics() {
           <Empty
             title="No topics yet"
             curl={[
-              `curl -X PUT ${location.origin}/v1/topics/order-events -H "Authorization: Bearer $KEY"`,
-              `curl -X PUT ${location.origin}/v1/topics/order-events/subscriptions/mail -H "Authorization: Bearer $KEY" \\\n  -d '{"queue": "mail", "filter": {"headers": {"kind": ["order.paid"]}}}'`,
+              curl("PUT", "/v1/topics/order-events"),
+              curl(
+                "PUT",
+                "/v1/topics/order-events/subscriptions/mail",
+                '{"queue": "mail", "filter": {"headers": {"kind": ["order.paid"]}}}',
+              ),
             ].join("\n")}
           >
             What is published to a topic is copied to every queue that subscribes to it and whose filter

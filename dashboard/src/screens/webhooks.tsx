@@ -14,6 +14,7 @@ import { usePages } from "../components/pages";
 import { fieldProblem } from "../components/problem";
 import { Badge, Empty } from "../components/states";
 import type { Column } from "../components/table";
+import { curl } from "../curl";
 import { duration } from "../format";
 import { useParams } from "../params";
 import { headersOf } from "./send";
@@ -53,10 +54,7 @@ export function Webhooks() {
         list={list}
         {...table([NAME, QUEUE, ...COLUMNS])}
         empty={
-          <Empty
-            title={state ? "No webhook is in this state" : "No webhooks yet"}
-            curl={`curl -X PUT ${location.origin}/v1/queues/orders/webhooks/shop -H "Authorization: Bearer $KEY" \\\n  -d '{"url": "https://shop.example/hooks"}'`}
-          >
+          <Empty title={state ? "No webhook is in this state" : "No webhooks yet"} curl={example("orders")}>
             A queue with a webhook calls you: signed requests, retried until your answer is 2xx.
           </Empty>
         }
@@ -90,10 +88,7 @@ export function QueueWebhooks({ queue }: { queue: Queue }) {
         list={list}
         {...table([NAME, ...COLUMNS])}
         empty={
-          <Empty
-            title="No webhooks"
-            curl={`curl -X PUT ${location.origin}/v1/queues/${queue.name}/webhooks/shop -H "Authorization: Bearer $KEY" \\\n  -d '{"url": "https://shop.example/hooks"}'`}
-          >
+          <Empty title="No webhooks" curl={example(queue.name)}>
             Consumers of this queue ask for messages. With a webhook, the queue calls them:
           </Empty>
         }
@@ -326,4 +321,8 @@ export function Secret({ secret, onClose }: { secret: string; onClose: () => voi
       </div>
     </Dialog>
   );
+}
+
+function example(queue: string): string {
+  return curl("PUT", `/v1/queues/${queue}/webhooks/shop`, '{"url": "https://shop.example/hooks"}');
 }

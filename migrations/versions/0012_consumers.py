@@ -1,0 +1,20 @@
+"""Who takes messages from a queue."""
+
+from alembic import op
+
+from migrations.scripts import run_script
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add where it is kept."""
+    run_script("0012_consumers")
+
+
+def downgrade() -> None:
+    """Remove it."""
+    op.drop_table("consumer")
