@@ -27,8 +27,13 @@ run: $(runtime)  ## start Restante with its own PostgreSQL, on http://127.0.0.1:
 	@$(bin)/restante serve
 
 test: $(development) $(packages) $(bundle)  ## run all tests; arguments for pytest in ARGS
-	@$(if $(ARGS),,$(npm) test --silent)
+ifdef ARGS
 	@$(bin)/python -m pytest $(ARGS)
+else
+	@$(npm) test --silent
+	@$(bin)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone"
+	@$(bin)/python -m pytest -m alone
+endif
 
 dashboard: $(packages)  ## the dashboard with reload, on http://127.0.0.1:8081, beside a `make run`
 	@$(npm) run --silent dev

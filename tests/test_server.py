@@ -93,6 +93,7 @@ def test_a_signal_ends_it_soon_and_the_database_with_it(service: Serving, data_f
     assert "database system is shut down" in (data_folder / "postgres.log").read_text()
 
 
+@pytest.mark.alone
 def test_parked_receives_are_answered_at_the_signal(service: Serving) -> None:
     with service.client() as client:
         client.put("/v1/queues/q").raise_for_status()
@@ -124,6 +125,7 @@ def test_what_was_answered_survives_kill_9_of_everything(data_folder: Path) -> N
         assert received(client, wait=5) == ["kept"]
 
 
+@pytest.mark.alone
 @on_linux
 def test_a_dead_worker_is_replaced_within_a_second_and_the_rest_goes_on(data_folder: Path) -> None:
     with serving(data_folder, processes="2") as service, service.client() as client:

@@ -162,6 +162,7 @@ async def test_queues_are_limited_exactly_however_many_are_made_at_once(
     assert (await service.root.put("/v1/queues/elsewhere")).status_code == 201
 
 
+@pytest.mark.alone
 async def test_a_limit_holds_in_every_process_as_soon_as_it_is_answered(
     service: Service, shop: list[httpx.AsyncClient]
 ) -> None:
@@ -234,6 +235,7 @@ async def test_bytes_are_those_of_bodies_and_headers_over_all_queues(
     exceeded(await shop[0].post("/v1/queues/q/raw", content=b"z"), "bytes")
 
 
+@pytest.mark.alone
 async def test_messages_sent_through_two_processes_end_near_the_limit(
     service: Service, shop: list[httpx.AsyncClient]
 ) -> None:
@@ -268,6 +270,7 @@ async def flood(clients: Sequence[httpx.AsyncClient], seconds: float) -> tuple[l
     return answers, sum(min(later - earlier, 0.2) for earlier, later in itertools.pairwise(times))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("rate", [5, 60])
 async def test_requests_a_second_hold_over_all_processes(
     service: Service, shop: list[httpx.AsyncClient], rate: int
@@ -288,6 +291,7 @@ async def test_requests_a_second_hold_over_all_processes(
             assert 0 <= int(left["r"]) < rate
 
 
+@pytest.mark.alone
 async def test_whoever_stays_below_the_rate_is_never_refused(service: Service, shop: list[httpx.AsyncClient]) -> None:
     await limit(service, requests_per_second=10)
     for n in range(30):
@@ -296,6 +300,7 @@ async def test_whoever_stays_below_the_rate_is_never_refused(service: Service, s
         assert (await shop[n % 2].get("/v1/whoami")).status_code == 200
 
 
+@pytest.mark.alone
 async def test_a_second_s_requests_may_come_at_once(service: Service, shop: list[httpx.AsyncClient]) -> None:
     await limit(service, requests_per_second=20)
     answers = await asyncio.gather(*(shop[n % 2].get("/v1/queues/q") for n in range(40)))
@@ -336,6 +341,7 @@ async def test_what_is_refused_for_its_rate_is_refused_before_its_body_is_read(
         assert problem(answer)[:2] == (429, "rate_limited")
 
 
+@pytest.mark.alone
 async def test_a_limit_on_waiting_receives_holds_over_all_processes(
     service: Service, shop: list[httpx.AsyncClient]
 ) -> None:
@@ -374,6 +380,7 @@ async def test_a_message_that_is_there_is_given_out_though_nobody_may_wait(
     assert len(answer.json()["messages"]) == 1
 
 
+@pytest.mark.alone
 async def test_a_project_that_floods_does_not_hold_up_another(service: Service, shop: list[httpx.AsyncClient]) -> None:
     await service.queue()
 

@@ -44,7 +44,7 @@ def page(context: BrowserContext) -> Page:
 def service(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Serve, and let push go to this machine's own receivers. For all tests of a module: each has a project."""
     settings = {"secret_key": "s" * 32, "push_http": "1", "push_allow": "127.0.0.0/8"}
-    for database in created(postgres, f"template {template}"):
+    for database in created(postgres, template):
         with serving(tmp_path_factory.mktemp("data"), database_url=database, **settings) as service:
             yield service
 

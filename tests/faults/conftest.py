@@ -24,7 +24,7 @@ def standing_services(
     postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Serving]]:
     """Start two such services for all tests of a module, which leave them standing."""
-    for database in created(postgres, f"template {template}"):
+    for database in created(postgres, template):
         with two_on(database, tmp_path_factory.mktemp("standing")) as services:
             yield services
 

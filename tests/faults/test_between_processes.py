@@ -10,7 +10,7 @@ import pytest
 from tests.faults.wire import Answer, Wire, parked, wires
 from tests.serving import Serving
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.alone, pytest.mark.timeout(60)]
 
 _QUEUE = "/v1/queues/q"
 _ROUNDS = 50

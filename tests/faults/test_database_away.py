@@ -19,7 +19,7 @@ from tests.faults.wire import Answer, Wire, parked, wires
 from tests.serving import Serving, serving
 from tests.test_embedded import on_linux
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90), on_linux]
+pytestmark = [pytest.mark.anyio, pytest.mark.alone, pytest.mark.timeout(90), on_linux]
 
 _TOLD_SECONDS = 6.0
 _WELL_SECONDS = 5.0

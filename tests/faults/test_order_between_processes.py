@@ -53,7 +53,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def pair(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    for database in created(postgres, f"template {template}"):
+    for database in created(postgres, template):
         with two_on(database, tmp_path_factory.mktemp("order")) as services:
             yield Pair(database, services)
 

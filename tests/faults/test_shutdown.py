@@ -14,7 +14,7 @@ from tests.faults.conftest import SHARED
 from tests.faults.wire import NoAnswer, Wire, parked, wires
 from tests.serving import Serving, serving
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.anyio, pytest.mark.alone, pytest.mark.timeout(90)]
 
 _RECEIVE = "/v1/queues/q/messages/receive"
 

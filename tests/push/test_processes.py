@@ -20,7 +20,7 @@ from tests.push.sink import Posted, sink
 from tests.push.test_receivers import BOMB, HEAD, answering, says
 from tests.serving import Serving, serving
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.alone, pytest.mark.timeout(120)]
 
 Q = "/v1/queues/q"
 

@@ -89,19 +89,19 @@ _SHARED_TABLES = {"message", "fifo_group"}
 _PARTIAL = {"message_exhausted"}
 
 
+@pytest.fixture(scope="module")
+def filled_database(postgres: str, template: str) -> Iterator[str]:
+    yield from created(postgres, template)
+
+
 @pytest.mark.parametrize("name", sorted(STATEMENTS))
-async def test_every_statement_can_be_prepared_on_the_migrated_schema(database: str, name: str) -> None:
-    connection = await connect(database, "restante-test")
+async def test_every_statement_can_be_prepared_on_the_migrated_schema(filled_database: str, name: str) -> None:
+    connection = await connect(filled_database, "restante-test")
     try:
         for statement in STATEMENTS[name].split(";\n"):
             await connection.prepare(statement)
     finally:
         await connection.close()
-
-
-@pytest.fixture(scope="module")
-def filled_database(postgres: str, template: str) -> Iterator[str]:
-    yield from created(postgres, f"template {template}")
 
 
 @pytest.fixture(scope="module", params=["empty", "few among many dead", "freshly analysed", "a million rows"])

@@ -94,6 +94,7 @@ async def test_a_queue_that_nobody_asks_about_any_more_is_forgotten(
     assert tallies.peek(7) is None
 
 
+@pytest.mark.alone
 async def test_up_to_ten_thousand_messages_are_exact_and_at_once(service: Service) -> None:
     number = await service.queue()
     for count, total in ((9_999, 9_999), (1, 10_000)):
@@ -102,6 +103,7 @@ async def test_up_to_ten_thousand_messages_are_exact_and_at_once(service: Servic
         assert (stats["ready"], stats["total"], stats["approximate"]) == (total, total, False)
 
 
+@pytest.mark.alone
 async def test_a_longer_queue_is_within_two_percent_after_two_seconds_and_never_slow(service: Service) -> None:
     number = await service.queue()
     await messages(service.sql, number, 100_000, visible_at=PAST)
