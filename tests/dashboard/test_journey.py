@@ -276,11 +276,13 @@ def test_the_playground_sends_receives_and_streams_and_shows_each_as_a_command(
     page = dashboard.page
     dashboard.go("Playground")
     page.get_by_label("Queue", exact=True).fill("q")
+    page.get_by_label("Body", exact=True).fill(ORDER)
     dashboard.press("Send", within=page.get_by_role("region", name="Send"))
     expect(page.get_by_text('"duplicate": false')).to_be_visible()
     receive = page.get_by_role("region", name="Receive")
     expect(receive).to_contain_text("curl http://127.0.0.1")
     dashboard.press("Receive", within=receive)
+    expect(receive.get_by_role("listitem")).to_contain_text(ORDER)
     dashboard.press("Delete", within=receive)
     expect(receive.get_by_role("listitem")).to_have_count(0)
     assert client.get("/v1/queues/q").json()["stats"]["total"] == 0
@@ -288,8 +290,22 @@ def test_the_playground_sends_receives_and_streams_and_shows_each_as_a_command(
     stream = page.get_by_role("region", name="Stream")
     dashboard.press("Connect", within=stream)
     expect(stream.get_by_text("open", exact=True)).to_be_visible()
-    client.post("/v1/queues/q/messages", json={"body": "streamed"})
-    expect(stream.get_by_text('"streamed"')).to_be_visible()
+    client.post("/v1/queues/q/messages", content=f'{{"body": {ORDER}}}')
+    expect(stream.get_by_role("listitem")).to_contain_text(ORDER)
     dashboard.press("Ack", within=stream)
     expect(stream.get_by_role("listitem")).to_have_count(0)
     assert client.get("/v1/queues/q").json()["stats"]["total"] == 0
+
+
+def test_limits_that_were_not_touched_stay_as_somebody_else_has_set_them(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/projects/shared", json={"limits": {"queues": 5, "messages": 100}})
+    dashboard.go("Projects")
+    dashboard.press("Limits of shared")
+    client.patch("/v1/projects/shared", json={"limits": {"messages": 200, "bytes": 7000}})
+    dashboard.dialog().get_by_label("Queues").fill("9")
+    dashboard.press("Save", within=dashboard.dialog())
+    expect(dashboard.dialog()).to_have_count(0)
+    limits = client.get("/v1/projects/shared").json()["limits"]
+    assert (limits["queues"], limits["messages"], limits["bytes"]) == (9, 200, 7000)

@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
-import type { Received } from "../api/schema";
 import { Button } from "../components/button";
 import { CodeBox } from "../components/copy";
 import { TextField } from "../components/field";
@@ -10,6 +9,7 @@ import { ProblemNote } from "../components/problem";
 import { Ago } from "../components/time";
 import { curl } from "../curl";
 import { useParams } from "../params";
+import { allHeldFrom, type Held } from "../received";
 import { BLANK, isReady, MessageFields, requestText, sendText } from "./send";
 import { Stream } from "./stream";
 
@@ -79,7 +79,7 @@ function Send({ queue }: { queue: string }) {
 function Receive({ queue }: { queue: string }) {
   const [most, setMost] = useState("1");
   const [wait, setWait] = useState("10");
-  const [held, setHeld] = useState<Received[]>([]);
+  const [held, setHeld] = useState<Held[]>([]);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
   const [nothing, setNothing] = useState(false);
@@ -89,10 +89,12 @@ function Receive({ queue }: { queue: string }) {
     setBusy(true);
     setError(null);
     setNothing(false);
-    await answer(api.POST("/v1/queues/{queue}/messages/receive", { params: { path: { queue } }, body }))
-      .then(({ messages }) => {
-        setHeld((old) => [...messages, ...old]);
-        setNothing(messages.length === 0);
+    const params = { path: { queue } };
+    await answer(api.POST("/v1/queues/{queue}/messages/receive", { params, body, parseAs: "text" }))
+      .then((text) => {
+        const received = allHeldFrom(text as unknown as string);
+        setHeld((old) => [...received, ...old]);
+        setNothing(received.length === 0);
       })
       .catch(setError);
     setBusy(false);
@@ -118,11 +120,11 @@ function Receive({ queue }: { queue: string }) {
         {nothing && <p class="quiet">Nothing came within {wait} s.</p>}
       </form>
       <ul class="lines">
-        {held.map((message) => (
-          <Held
-            key={message.receipt}
-            message={message}
-            gone={() => setHeld((old) => old.filter((other) => other !== message))}
+        {held.map((one) => (
+          <HeldMessage
+            key={one.message.receipt}
+            held={one}
+            gone={() => setHeld((old) => old.filter((other) => other !== one))}
           />
         ))}
       </ul>
@@ -131,7 +133,7 @@ function Receive({ queue }: { queue: string }) {
 }
 
 /** A message that this page holds, and what can be done with its receipt. */
-function Held({ message, gone }: { message: Received; gone: () => void }) {
+function HeldMessage({ held: { message, text }, gone }: { held: Held; gone: () => void }) {
   const [error, setError] = useState<Error | null>(null);
   const [until, setUntil] = useState(message.lease_expires_at);
   const path = `/v1/receipts/${message.receipt}`;
@@ -141,7 +143,7 @@ function Held({ message, gone }: { message: Received; gone: () => void }) {
     <li class="held">
       <div class="line">
         <div class="line-text">
-          <span class="mono clip">{JSON.stringify(message.body ?? message.body_base64)}</span>
+          <span class="mono clip">{text}</span>
           <span class="faint">
             receive {message.receive_count}, lease ends <Ago time={until} />
           </span>

@@ -150,8 +150,11 @@ function ProjectDialog({ project, onClose }: { project?: Project; onClose: () =>
   );
   const save = async () => {
     const path = { project: name.trim() };
+    // What was not touched is left as it is by now, whatever that is.
     const wanted: LimitFields = Object.fromEntries(
-      LIMITS.map(([limit]) => [limit, limits[limit]?.trim() ? Number(limits[limit]) : null]),
+      LIMITS.map(([limit]) => [limit, limits[limit]?.trim() ? Number(limits[limit]) : null] as const).filter(
+        ([limit, most]) => most !== (project?.limits[limit] ?? null),
+      ),
     );
     if (project)
       await answer(api.PATCH("/v1/projects/{project}", { params: { path }, body: { limits: wanted } }));

@@ -1,11 +1,13 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { MessageFrame, ReadyFrame, Received, ResultFrame } from "../api/schema";
+import type { MessageFrame, ReadyFrame, ResultFrame } from "../api/schema";
 import { Button } from "../components/button";
 import { CodeBox } from "../components/copy";
 import { TextField } from "../components/field";
 import { Card } from "../components/page";
 import { Badge } from "../components/states";
 import { asKey } from "../curl";
+import { memberText } from "../json";
+import { type Held, heldFrom } from "../received";
 import { currentSession } from "../session";
 
 type Frame = MessageFrame | ReadyFrame | ResultFrame | { type: "error"; problem: { detail: string } };
@@ -15,16 +17,20 @@ export function Stream({ queue }: { queue: string }) {
   const socket = useRef<WebSocket | null>(null);
   const [state, setState] = useState<"closed" | "open" | "opening">("closed");
   const [credit, setCredit] = useState("10");
-  const [messages, setMessages] = useState<Received[]>([]);
+  const [messages, setMessages] = useState<Held[]>([]);
   const [word, setWord] = useState("");
   useEffect(() => () => socket.current?.close(1000), []);
   const send = (frame: object) => socket.current?.send(JSON.stringify(frame));
-  const hear = (frame: Frame) => {
+  const hear = (text: string) => {
+    const frame = JSON.parse(text) as Frame;
+    if (frame.type === "message") {
+      const held = heldFrom(memberText(text, "message") ?? "{}");
+      setMessages((old) => [held, ...old]);
+    }
     if (frame.type === "ready") {
       setState("open");
       send({ type: "credit", n: Number(credit) });
     }
-    if (frame.type === "message") setMessages((old) => [frame.message, ...old]);
     if (frame.type === "error") setWord(frame.problem.detail);
     if (frame.type === "result" && frame.status !== "ok") setWord(frame.detail ?? frame.status);
   };
@@ -35,16 +41,16 @@ export function Stream({ queue }: { queue: string }) {
     socket.current = made;
     // A browser cannot set headers here, and a key in the URL would end up in logs: it goes in the first frame.
     made.onopen = () => made.send(JSON.stringify({ type: "auth", ...currentSession() }));
-    made.onmessage = (event) => hear(JSON.parse(event.data));
+    made.onmessage = (event) => hear(event.data);
     made.onclose = (event) => {
       setState("closed");
       setMessages([]);
       if (event.code !== 1000) setWord(`Closed by the service: ${event.code} ${event.reason}`);
     };
   };
-  const ack = (message: Received) => {
-    send({ type: "ack", receipt: message.receipt });
-    setMessages((old) => old.filter((other) => other !== message));
+  const ack = (held: Held) => {
+    send({ type: "ack", receipt: held.message.receipt });
+    setMessages((old) => old.filter((other) => other !== held));
   };
   return (
     <Card title="Stream" action={<Badge state={state === "open" ? "active" : "disabled"}>{state}</Badge>}>
@@ -79,10 +85,10 @@ export function Stream({ queue }: { queue: string }) {
           </p>
         )}
         <ul class="lines">
-          {messages.map((message) => (
-            <li key={message.receipt} class="line">
-              <span class="mono clip line-text">{JSON.stringify(message.body ?? message.body_base64)}</span>
-              <Button onClick={() => ack(message)}>Ack</Button>
+          {messages.map((held) => (
+            <li key={held.message.receipt} class="line">
+              <span class="mono clip line-text">{held.text}</span>
+              <Button onClick={() => ack(held)}>Ack</Button>
             </li>
           ))}
         </ul>
