@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from functools import partial
 
 from service.auth.keyring import Keyring
+from service.store import activity, consumers
 from service.store.store import Store
 from service.store.tallies import Tallies
-from service.upkeep.activity import Activity
 from service.upkeep.attempts import round_of_attempts
-from service.upkeep.consumers import Consumers
 from service.upkeep.dead_letters import round_of_dead_letters
 from service.upkeep.deduplication import round_of_deduplication
 from service.upkeep.keys import round_of_keys
 from service.upkeep.parked import round_of_parked
+from service.upkeep.records import Records
 from service.upkeep.retention import Retention
 from service.upkeep.retired import round_of_retired
 from service.upkeep.settlements import round_of_settlements
@@ -32,8 +32,8 @@ def chores(store: Store, keyring: Keyring, tallies: Tallies) -> Mapping[str, Cho
         "deduplication": partial(round_of_deduplication, store),
         "keys": partial(round_of_keys, store, keyring),
         "tasks": Tasks(store).round,
-        "activity": Activity(store).round,
-        "consumers": Consumers(store).round,
+        "activity": Records(partial(activity.write, store.engine), partial(activity.remove_old, store.engine)).round,
+        "consumers": Records(store.consumers.write, partial(consumers.remove_old, store.engine)).round,
         "parked": partial(round_of_parked, store),
         "tallies": partial(round_of_tallies, tallies),
     }

@@ -9,7 +9,6 @@ import pytest
 from service.errors import Unavailable
 from service.store import consumers
 from service.store.consumers import Via
-from service.upkeep.consumers import Consumers
 from tests.api.test_queues import problem
 from tests.in_process import Service, in_process
 from tests.stream.test_events import events
@@ -110,7 +109,7 @@ async def test_who_has_not_asked_for_an_hour_is_forgotten(service: Service) -> N
     assert len(await seen(service)) == 1
     await service.sql.execute("update consumer set asked_at = asked_at - interval '1 hour'")
     assert await seen(service) == []
-    await Consumers(service.app._store).round()
+    assert not await consumers.remove_old(service.app._store.engine)
     assert await service.sql.fetchval("select count(*) from consumer") == 0
 
 
