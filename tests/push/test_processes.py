@@ -20,7 +20,7 @@ from tests.push.sink import Posted, sink
 from tests.push.test_receivers import BOMB, HEAD, answering, says
 from tests.serving import Serving, serving
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 Q = "/v1/queues/q"
 
@@ -44,6 +44,7 @@ def prepare(service: Serving, url: str, messages: int, **fields: Any) -> None:
         client.put(f"{Q}/webhooks/w", json={"url": url, **fields}).raise_for_status()
 
 
+@pytest.mark.alone
 async def test_four_processes_hold_a_cap_of_three_and_use_it(tmp_path: Path) -> None:
     under_way: list[int] = []
 
@@ -118,6 +119,7 @@ async def test_at_its_end_a_process_finishes_what_is_in_flight_and_begins_nothin
     assert len({posted.headers["webhook-id"] for posted in target.posted}) == len(target.posted) == 6
 
 
+@pytest.mark.alone
 async def test_quick_endpoints_do_not_notice_a_slow_one_with_200_000_messages(tmp_path: Path) -> None:
     took: list[float] = []
     over = asyncio.Event()
