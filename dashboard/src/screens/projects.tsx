@@ -1,17 +1,17 @@
-import { useQueryClient } from "@tanstack/preact-query";
+import { useQuery, useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
-import { answer, api } from "../api/client";
+import { answer, api, tagged } from "../api/client";
 import type { LimitFields, Project, ProjectUse } from "../api/schema";
 import { Button } from "../components/button";
-import { Confirm, FormDialog } from "../components/dialog";
+import { Confirm, Dialog, FormDialog } from "../components/dialog";
 import { TextField } from "../components/field";
 import { Listing } from "../components/listing";
 import { PageHead } from "../components/page";
 import { usePages } from "../components/pages";
-import { fieldProblem } from "../components/problem";
-import { Empty } from "../components/states";
+import { fieldProblem, ProblemNote } from "../components/problem";
+import { Empty, Loading } from "../components/states";
 import type { Column } from "../components/table";
 import { say } from "../components/toasts";
 import { short } from "../format";
@@ -27,7 +27,8 @@ const LIMITS: readonly (readonly [keyof LimitFields, string])[] = [
 
 export function Projects() {
   const { operator, whoami } = useAccess();
-  const [edited, setEdited] = useState<Project | "new" | null>(null);
+  const [edited, setEdited] = useState<Project | null>(null);
+  const [creating, setCreating] = useState(false);
   const [deleted, setDeleted] = useState<Project | null>(null);
   const queries = useQueryClient();
   const [, navigate] = useLocation();
@@ -42,7 +43,7 @@ export function Projects() {
   return (
     <>
       <PageHead title="Projects">
-        <Button kind="primary" icon="plus" onClick={() => setEdited("new")}>
+        <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
           Create project
         </Button>
       </PageHead>
@@ -53,9 +54,8 @@ export function Projects() {
         keyOf={({ name }) => name}
         empty={<Empty title="No projects" />}
       />
-      {edited && (
-        <ProjectDialog {...(edited !== "new" && { project: edited })} onClose={() => setEdited(null)} />
-      )}
+      {creating && <ProjectDialog onClose={() => setCreating(false)} />}
+      {edited && <LimitsDialog name={edited.name} onClose={() => setEdited(null)} />}
       {deleted && (
         <Confirm
           title={`Delete ${deleted.name}`}
@@ -142,7 +142,29 @@ function Used({ of, most }: { of: number | null; most: number | null }) {
   );
 }
 
-function ProjectDialog({ project, onClose }: { project?: Project; onClose: () => void }) {
+/** The limits as they are by now, which the list may not know yet. */
+function LimitsDialog({ name, onClose }: { name: string; onClose: () => void }) {
+  const { data, error } = useQuery({
+    queryKey: ["projects", "limits", name],
+    queryFn: () => tagged(api.GET("/v1/projects/{project}", { params: { path: { project: name } } })),
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 0,
+  });
+  if (data) return <ProjectDialog project={data.found} etag={data.etag} onClose={onClose} />;
+  return (
+    <Dialog title={`Limits of ${name}`} onClose={onClose}>
+      {error ? <ProblemNote error={error} /> : <Loading />}
+    </Dialog>
+  );
+}
+
+interface ProjectProps {
+  project?: Project;
+  etag?: string | null;
+  onClose: () => void;
+}
+
+function ProjectDialog({ project, etag, onClose }: ProjectProps) {
   const queries = useQueryClient();
   const [name, setName] = useState(project?.name ?? "");
   const [limits, setLimits] = useState<Record<string, string>>(
@@ -150,18 +172,12 @@ function ProjectDialog({ project, onClose }: { project?: Project; onClose: () =>
   );
   const save = async () => {
     const path = { project: name.trim() };
-    // What was not touched is left as it is by now, whatever that is.
     const wanted: LimitFields = Object.fromEntries(
-      LIMITS.map(([limit]) => [limit, limits[limit]?.trim() ? Number(limits[limit]) : null] as const).filter(
-        ([limit, most]) => most !== (project?.limits[limit] ?? null),
-      ),
+      LIMITS.map(([limit]) => [limit, limits[limit]?.trim() ? Number(limits[limit]) : null]),
     );
-    if (project)
-      await answer(api.PATCH("/v1/projects/{project}", { params: { path }, body: { limits: wanted } }));
-    else {
-      const params = { path, header: { "If-None-Match": "*" } };
-      await answer(api.PUT("/v1/projects/{project}", { params, body: { limits: wanted } }));
-    }
+    // Not over what somebody else has set meanwhile.
+    const header = etag ? { "If-Match": etag } : { "If-None-Match": "*" };
+    await answer(api.PUT("/v1/projects/{project}", { params: { path, header }, body: { limits: wanted } }));
     await queries.invalidateQueries({ queryKey: ["projects"] });
     say("Saved.");
   };
