@@ -15,7 +15,7 @@ _REST = timedelta(seconds=0.25)
 _REST_BETWEEN_BATCHES = timedelta(seconds=0.02)
 _ROUND_SECONDS = 1.0
 # Of what a batch took.
-_REST_SHARE = 0.4
+_REST_SHARE = 0.5
 _FORGET_SECONDS = 600.0
 
 

@@ -44,28 +44,36 @@ with moment as materialized (
     on conflict (queue_number, name) do update
     set last_seq = fifo_group.last_seq + excluded.depth, depth = fifo_group.depth + excluded.depth
     returning queue_number, name, last_seq
+), placed as (
+    -- How far from the end of its group each comes to stand. The others are not sorted.
+    select gone.*, null::bigint as from_end
+    from gone
+    where gone.to_number is not null and not gone.to_fifo
+    union all
+    select gone.*, row_number() over (partition by gone.to_number, gone.message_group order by gone.seq desc, gone.ord desc)
+    from gone
+    where gone.to_fifo
 ), arrived as (
     insert into message (
         queue_number, id, visible_at, first_visible_at, size, urgency, is_json, content_type, headers, message_group,
         traceparent, tracestate, body, published, seq, dead_letter, moved
     )
     select
-        gone.to_number, gone.id, moment.now, moment.now, gone.size, gone.urgency, gone.is_json, gone.content_type,
-        gone.headers, gone.message_group, gone.traceparent, gone.tracestate, gone.body, gone.published,
-        grown.last_seq + 1
-            - row_number() over (partition by gone.to_number, gone.message_group order by gone.seq desc, gone.ord desc),
-        case when gone.reason is not null then jsonb_build_object(
-            'source_queue', gone.source_queue,
-            'reason', gone.reason,
-            'receive_count', gone.receive_count,
+        placed.to_number, placed.id, moment.now, moment.now, placed.size, placed.urgency, placed.is_json,
+        placed.content_type, placed.headers, placed.message_group, placed.traceparent, placed.tracestate, placed.body,
+        placed.published,
+        grown.last_seq + 1 - placed.from_end,
+        case when placed.reason is not null then jsonb_build_object(
+            'source_queue', placed.source_queue,
+            'reason', placed.reason,
+            'receive_count', placed.receive_count,
             'at', to_char(moment.now at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'last_error', coalesce(gone.error, gone.last_error)
+            'last_error', coalesce(placed.error, placed.last_error)
         ) end,
         true
-    from gone
+    from placed
     cross join moment
-    left join grown on grown.queue_number = gone.to_number and grown.name = gone.message_group
-    where gone.to_number is not null
+    left join grown on grown.queue_number = placed.to_number and grown.name = placed.message_group
 ), crowded as (
     -- What was granted there did not reckon with these.
     delete from queue_room
