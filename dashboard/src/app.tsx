@@ -15,7 +15,8 @@ import { Shell } from "./shell/shell";
 export function App() {
   const { key, expired } = useSessionState();
   const [place] = useLocation();
-  const project = projectIn(place);
+  // Of the address itself, as everybody else asks: the router's place has been unescaped.
+  const project = projectIn(location.pathname);
   // Another key or project sees other things: nothing of what was known is kept.
   // biome-ignore lint/correctness/useExhaustiveDependencies: made for the key in the project
   const client = useMemo(makeQueryClient, [key, project]);

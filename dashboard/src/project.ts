@@ -5,9 +5,13 @@
 
 const PATH = /^\/dashboard\/project\/([A-Za-z0-9][A-Za-z0-9._~-]*)(?:\/|$)/;
 
-/** Return the project that a path names; null where it names none. */
+/** Return the project that the page's path names; null where it names none. What is escaped means the same. */
 export function projectIn(path: string): string | null {
-  return PATH.exec(path)?.[1] ?? null;
+  try {
+    return PATH.exec(decodeURI(path))?.[1] ?? null;
+  } catch {
+    return null;
+  }
 }
 
 /** Return what the paths in a project begin with, as the URL has it. */

@@ -45,6 +45,8 @@ test("a command does in the shell what the page does, in the same project", () =
 test("a path names a project only where it stands, and only one that can be", () => {
   expect(projectIn("/dashboard/project/shop-1.eu")).toBe("shop-1.eu");
   expect(projectIn("/dashboard/project/shop/queues/project")).toBe("shop");
+  expect(projectIn("/dashboard/project/sh%6Fp%7Eeu/queues")).toBe("shop~eu");
+  expect(projectIn("/dashboard/project/%ff/queues")).toBeNull();
   for (const path of [
     "/dashboard",
     "/dashboard/projects",

@@ -26,7 +26,7 @@ class Consumer(Document):
     key_name: Annotated[str | None, Field(description="null: the root key, or a key that is gone.")]
     via: Annotated[Via, Field(description="`receive`: over HTTP. The others are streams.")]
     waiting: Annotated[int, Field(description="Receives that wait for a message, and streams with credit.")]
-    last_asked_at: Time
+    last_asked_at: Annotated[Time, Field(description="When it was last seen to ask or to wait.")]
 
 
 class Consumers(Document):

@@ -88,7 +88,7 @@ async def _receive(
         timeout = queue.config.visibility_timeout if visibility_timeout is None else visibility_timeout
         ask = store.claims.ask(queue, max_messages, timeout, patient=wait > 0)
         try:
-            with store.consumers.present(queue.id, via, caller.key):
+            with store.consumers.asks(queue.id, via, caller.key, waits=ask.patient):
                 claimed = await _answer(store, queue, ask, client, deadline - loop.time())
         except StaleQueue:
             if ask.waited:

@@ -1,6 +1,7 @@
 """Who takes messages from each queue: seen by the process that is asked, and written down by it every few seconds."""
 
 import secrets
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from uuid import UUID
 
@@ -35,19 +36,21 @@ class Via(StrEnum):
 _Consumer = tuple[int, Via, UUID | None]
 
 
+_AT_ONCE = nullcontext()
+
+
 class Presence:
-    """A consumer, seen from one process; within a `with` block it waits for an answer. Blocks may overlap."""
+    """A consumer, seen from one process; within a `with` block it waits for a message. Blocks may overlap."""
 
     __slots__ = ("asked", "waiting")
 
     def __init__(self) -> None:
         self.waiting = 0
         # Since this was last written down.
-        self.asked = False
+        self.asked = True
 
     def __enter__(self) -> None:
         self.waiting += 1
-        self.asked = True
 
     def __exit__(self, *_: object) -> None:
         self.waiting -= 1
@@ -62,15 +65,16 @@ class Consumers:
         self._process = secrets.randbits(63)
         self._present: dict[_Consumer, Presence] = {}
 
-    def present(self, queue_id: int, via: Via, key_id: UUID | None) -> Presence:
-        """Return a consumer, to be entered at once."""
+    def asks(self, queue_id: int, via: Via, key_id: UUID | None, *, waits: bool) -> AbstractContextManager[None]:
+        """Note that somebody asks. Return what to enter at once, and to leave with the answer."""
         consumer = queue_id, via, key_id
         presence = self._present.get(consumer)
         if presence is None:
             presence = Presence()
             if len(self._present) < MOST:
                 self._present[consumer] = presence
-        return presence
+        presence.asked = True
+        return presence if waits else _AT_ONCE
 
     async def write(self) -> None:
         """Write down who waits, and who has asked since the last time. Raises Unavailable."""
@@ -87,8 +91,8 @@ class Consumers:
             await (await driver(connection)).fetch(_WRITE, self._process, *columns, waiting)
 
         await transaction(self._engine, work)
-        for consumer, waited in zip(noted, waiting, strict=True):
-            if not (waited or noted[consumer].asked):
+        for (consumer, presence), waited in zip(noted.items(), waiting, strict=True):
+            if not (waited or presence.asked) and self._present.get(consumer) is presence:
                 del self._present[consumer]
 
 

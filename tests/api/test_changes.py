@@ -124,6 +124,7 @@ async def test_messages_sent_during_purges_are_all_purged_or_all_there(
     assert {message_id for begun, message_id in answered if begun > purged_at} <= received
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("made_anew", [False, True])
 async def test_a_waiting_receive_ends_at_once_when_its_queue_is_deleted(
     service: Service, other: httpx.AsyncClient, *, made_anew: bool

@@ -73,6 +73,16 @@ async def test_who_does_not_wait_is_seen_as_well_and_when_it_was_last(service: S
     )
 
 
+async def test_who_wants_an_answer_at_once_does_not_wait_however_long_it_takes(service: Service) -> None:
+    await service.queue()
+    async with service.sql.transaction():
+        await service.sql.execute("lock table message")
+        receiving = asyncio.create_task(receive(service.root))
+        await become([(None, "receive", 0)], service)
+        assert not receiving.done()
+    await receiving
+
+
 async def test_streams_of_every_kind_are_seen_while_they_have_credit(service: Service) -> None:
     await service.queue()
     async with streaming(service) as websocket, connected(service) as socket_io:
@@ -141,7 +151,7 @@ async def test_a_process_keeps_nothing_of_those_who_have_left(service: Service) 
     known = service.app._store.consumers
     await receive(service.root)
     await known.write()
-    with known.present(1, Via.RECEIVE, None):
+    with known.asks(1, Via.RECEIVE, None, waits=True):
         await known.write()
         assert len(known._present) == 1
     await known.write()

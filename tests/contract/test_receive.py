@@ -287,6 +287,7 @@ async def test_waits_up_to_a_minute_are_taken_decimal_ones_too(queue: Queue, wai
     assert len(await queue.receive(wait=wait)) == 1
 
 
+@pytest.mark.alone
 async def test_several_pollers_get_every_message_soon_and_never_nothing_while_there_is_one(queue: Queue) -> None:
     sent_at: dict[int, float] = {}
     delays: list[float] = []

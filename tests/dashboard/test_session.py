@@ -166,11 +166,14 @@ def test_what_is_done_to_many_ends_when_one_goes_to_another_project(dashboard: D
     expect(dashboard.row("q9")).to_be_visible()
     with page.expect_response("**/v1/queues/q3"):
         held[0].continue_()
+    expect(page.get_by_text("Paused 4 queues.")).to_be_visible()
     dashboard.go("Overview")
-    with dashboard.service.client() as root:
-        assert [
-            queue["paused"] for queue in root.get("/v1/queues", headers={"Restante-Project": "twin"}).json()["items"]
-        ] == [False] * 10
+    assert paused(client) == ["q0", "q1", "q2", "q3"]
+    assert paused(client, **{"Restante-Project": "twin"}) == []
+
+
+def paused(client: httpx.Client, **headers: str) -> list[str]:
+    return [queue["name"] for queue in client.get("/v1/queues", headers=headers).json()["items"] if queue["paused"]]
 
 
 def test_a_service_that_is_away_is_told_and_found_again_by_itself(page: Page, data_folder: Path, database: str) -> None:

@@ -78,6 +78,7 @@ async def test_killed_workers_break_no_promise(data_folder: Path, seed: int, kin
         assert service.stop() == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["standard", "fifo with dead letters"])
 async def test_a_killed_database_breaks_no_promise(
     cluster: tuple[str, Path], data_folder: Path, seed: int, kind: str

@@ -79,6 +79,7 @@ async def test_a_message_is_posted_signed_and_gone(service: Service) -> None:
     assert len(target.posted) == 1
 
 
+@pytest.mark.alone
 async def test_what_is_not_taken_comes_again_by_the_schedule(service: Service) -> None:
     await service.queue()
     async with sink(answers(500, 302, 404, 200)) as target:

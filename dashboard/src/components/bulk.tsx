@@ -18,22 +18,24 @@ export interface BulkAction {
 }
 
 /**
- * Do something with each, whatever becomes of the others; return those that were refused. What is gone is done.
- * Ends where it is when one goes to another project: the rest would be done to what has the same names there.
+ * Do something with each, whatever becomes of the others; return how many are done, and those that were refused. What is
+ * gone is done. Ends where it is when one goes to another project: the rest would be done to what has the same names there.
  */
-export async function forEach(
+export async function eachWhileHere(
   names: readonly string[],
   one: (name: string) => Promise<unknown>,
-): Promise<Map<string, Error>> {
+): Promise<{ done: number; refused: Map<string, Error> }> {
   const refused = new Map<string, Error>();
+  let asked = 0;
   const session = currentSession();
   for (const name of names) {
     if (!stillIn(session)) break;
+    asked++;
     await one(name).catch((error) => {
       if (!(error instanceof ProblemError && error.problem.status === 404)) refused.set(name, error);
     });
   }
-  return refused;
+  return { done: asked - refused.size, refused };
 }
 
 /** Raise the first of the problems, if there is one. */

@@ -3,7 +3,7 @@ import { Link } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import type { BrowsedMessage, MessageState, Queue } from "../api/schema";
-import { BulkBar, forEach, throwFirst } from "../components/bulk";
+import { BulkBar, eachWhileHere, throwFirst } from "../components/bulk";
 import { Button } from "../components/button";
 import { Listing } from "../components/listing";
 import { usePages } from "../components/pages";
@@ -259,13 +259,13 @@ function SelectedBar({
   renew: () => unknown;
 }) {
   const remove = async () => {
-    const refused = await forEach(ids, (message_id) =>
+    const { done, refused } = await eachWhileHere(ids, (message_id) =>
       answer(
         api.DELETE("/v1/queues/{queue}/messages/{message_id}", { params: { path: { queue, message_id } } }),
       ),
     );
     select(new Set(refused.keys()));
-    say(`Deleted ${plural(ids.length - refused.size, "message")}.`);
+    say(`Deleted ${plural(done, "message")}.`);
     await renew();
     throwFirst(refused);
   };

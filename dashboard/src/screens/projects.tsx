@@ -67,7 +67,7 @@ export function Projects() {
             await answer(api.DELETE("/v1/projects/{project}", { params }));
             say(`Deleted ${deleted.name}.`);
             if (deleted.name === whoami?.project) navigate(inProject("default", "/projects"));
-            else await queries.invalidateQueries({ queryKey: ["projects"] });
+            await queries.invalidateQueries();
           }}
         >
           <p>

@@ -5,7 +5,7 @@ import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import { every } from "../api/polling";
 import type { Queue } from "../api/schema";
-import { BulkBar, forEach, throwFirst } from "../components/bulk";
+import { BulkBar, eachWhileHere, throwFirst } from "../components/bulk";
 import { Button } from "../components/button";
 import { Icon } from "../components/icon";
 import { Listing } from "../components/listing";
@@ -293,9 +293,9 @@ function QueuesBar({
 }) {
   const queries = useQueryClient();
   const each = async (verb: string, one: (queue: string) => Promise<unknown>) => {
-    const refused = await forEach(names, one);
+    const { done, refused } = await eachWhileHere(names, one);
     select(new Set(refused.keys()));
-    say(`${verb} ${plural(names.length - refused.size, "queue")}.`);
+    say(`${verb} ${plural(done, "queue")}.`);
     await queries.invalidateQueries({ queryKey: ["queues"] });
     throwFirst(refused);
   };

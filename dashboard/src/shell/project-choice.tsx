@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/preact-query";
 import { useEffect } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
-import { answer, api } from "../api/client";
+import { answer, api, ProblemError } from "../api/client";
 import type { Whoami } from "../api/schema";
 import { inProject, projectIn } from "../project";
 import { DESTINATIONS, leadsTo } from "./destinations";
@@ -49,11 +49,14 @@ export function useProjectInUrl(whoami: Whoami | undefined): void {
 }
 
 /** The way out of a project that is not there, or not for this key. */
-export function ElsewhereNote() {
-  if (!projectIn(location.pathname)) return null;
+export function WayOut({ error }: { error: Error }) {
+  const status = error instanceof ProblemError ? error.problem.status : 0;
+  if (!projectIn(location.pathname) || (status !== 403 && status !== 404)) return null;
   return (
     <p>
-      <Link href={inProject("default", "/")}>Go to your key's own project</Link>
+      <Link href={inProject("default", "/")}>
+        {status === 403 ? "Go to your key's own project" : "Go to the project default"}
+      </Link>
     </p>
   );
 }

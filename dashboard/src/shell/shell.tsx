@@ -13,7 +13,7 @@ import { signOut } from "../session";
 import { DESTINATIONS, leadsTo } from "./destinations";
 import { Help } from "./help";
 import { Palette } from "./palette";
-import { ElsewhereNote, ProjectChoice, useProjectInUrl } from "./project-choice";
+import { ProjectChoice, useProjectInUrl, WayOut } from "./project-choice";
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const [open, setOpen] = useState<"palette" | "help" | null>(null);
@@ -32,7 +32,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         {whoami.error && !whoami.data ? (
           <>
             <ProblemNote error={whoami.error} again={() => whoami.refetch()} />
-            <ElsewhereNote />
+            <WayOut error={whoami.error} />
           </>
         ) : (
           whoami.data && children

@@ -9,8 +9,8 @@ set waiting = excluded.waiting,
     asked_at = excluded.asked_at;
 
 -- name: of_queue
--- Whoever asked in the last hour, in an order that stays while they come and go. Who waits is written down every few
--- seconds: older rows are of a process that has died.
+-- Whoever asked in the last hour: those who wait first, then by name. Who waits is written down every few seconds: older
+-- rows are of a process that has died.
 with seen as materialized (
     select
         c.via,
