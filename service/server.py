@@ -5,6 +5,7 @@ import contextlib
 import errno
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 10
 _DRAIN_SECONDS = 25
 _DATABASE_SECONDS = 30.0
+# Where the administrator has set no bound, or one in the millions.
+_MOST_FILES = 65_536
 # What the service speaks, for uvicorn. Pings show that a stream's far end lives; deflate would cost each 64 KB.
 PROTOCOLS: dict[str, Any] = {
     "interface": "asgi3",
@@ -56,6 +59,7 @@ def serve(settings: Settings) -> int:
         CannotServe, CannotStart, SchemaMismatch: with what to do about it.
     """
     log.configure(settings)
+    allow_connections()
     with contextlib.ExitStack() as stack:
         if settings.database_url is None:
             # First of all: a second start has to hear that one runs, not that its port is taken.
@@ -70,6 +74,17 @@ def serve(settings: Settings) -> int:
         if settings.processes == 1:
             return run(deployment, listener, announce)
         return Supervisor(_work, (deployment, listener), announce).run(settings.processes)
+
+
+def allow_connections() -> None:
+    """Let us and what we start have as many files open as we may: each connection is one, and shells allow 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    # Some systems have a bound of their own below the one that they tell.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextlib.contextmanager

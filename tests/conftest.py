@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from service import embedded
+from service.server import allow_connections
 from service.store.migrate import migrate
 from service.store.store import Store
 from tests.in_process import Service, deployment, in_process
@@ -26,6 +27,12 @@ def _no_environment() -> None:
     """Keep the operator's environment out of the tests, and out of what they start."""
     for name in [name for name in os.environ if name.startswith(("RESTANTE_", "PG"))]:
         del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _many_connections() -> None:
+    """Let the tests have as many clients at once as the service may have."""
+    allow_connections()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """`restante serve`: one command, one port, any number of processes, and a clean end."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -81,6 +82,19 @@ def test_a_setting_out_of_range_is_told_by_its_name(data_folder: Path) -> None:
     assert "RESTANTE_PORT" in refused(data_folder, port="eighty")
     assert "RESTANTE_ROOT_KEY" in refused(data_folder, root_key="short")
     assert "RESTANTE_SECRET_KEY" in refused(data_folder, secret_key="with a blank and long enough to be")
+
+
+@on_linux
+def test_each_process_may_have_as_many_connections_as_the_administrator_allows(data_folder: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = before[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        with serving(data_folder, processes="2") as service:
+            limits = {worker.rlimit(psutil.RLIMIT_NOFILE) for worker in service.workers()}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert limits == {(65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536), hard)}
 
 
 def test_a_signal_ends_it_soon_and_the_database_with_it(service: Serving, data_folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Many streams cost little and leave nothing behind; one that does not read, or whose process dies, keeps nothing."""
 
 import asyncio
-import resource
 from pathlib import Path
 
 import httpx
@@ -49,8 +48,6 @@ async def files_open(process: psutil.Process, count: int) -> None:
 
 
 async def test_two_thousand_idle_streams_take_little_and_those_that_come_and_go_leave_nothing(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
     with serving(tmp_path) as service:
         with service.client() as client:
             client.put("/v1/queues/q").raise_for_status()
