@@ -109,13 +109,14 @@ async def test_what_a_receiver_says_has_a_name(
     assert (kept["status"], kept["error"]) == (status, error)
 
 
+@pytest.mark.alone
 async def test_a_byte_now_and_then_ends_with_the_time_of_the_whole(service: Service) -> None:
     slowly = says(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", forever=b"1\r\nx\r\n", pause=0.1)
     async with answering(slowly) as url:
         kept = await attempt(service, url, timeout=1)
     assert kept["error"] == "timeout"
     # The time runs from before the message was leased.
-    assert 0.8 <= float(str(kept["duration"])) < 4
+    assert 0.8 <= float(str(kept["duration"])) < 1.6
 
 
 @contextlib.contextmanager
@@ -131,11 +132,12 @@ def never_connecting() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
 
+@pytest.mark.alone
 async def test_a_port_that_swallows_connections_looks_like_a_closed_one(service: Service) -> None:
     with never_connecting() as url:
         kept = await attempt(service, url, timeout=1)
     assert (kept["status"], kept["error"]) == (None, "connection_error")
-    assert 0.5 <= float(str(kept["duration"])) < 4
+    assert 0.5 <= float(str(kept["duration"])) < 1.6
 
 
 async def test_hundreds_of_requests_that_never_connect_leave_room_for_others(service: Service) -> None:
