@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.callers import AnyCaller
 from service.api.documented import problems
 from service.api.fields import Document, Time
-from service.api.queues import QueueName
+from service.api.queues import NO_QUEUE, QueueName
 from service.api.state import StoreOf, TalliesOf
 from service.auth.scopes import require_queue
 from service.domain import activity
@@ -19,7 +19,6 @@ from service.store.activity import Series, Window
 
 router = APIRouter(tags=["activity"])
 
-_NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
 _MAX_QUEUES = 100
 _STEP = 10
 _HOUR = 3600
@@ -97,7 +96,7 @@ def counts_of(series: Series) -> dict[str, list[int]]:
     "/v1/queues/{queue}/activity",
     operation_id="get_queue_activity",
     summary="What was done in a queue in the last hour",
-    responses=problems(_NO_QUEUE),
+    responses=problems(NO_QUEUE),
 )
 async def get_queue_activity(
     *,

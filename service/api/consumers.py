@@ -8,15 +8,13 @@ from pydantic import Field
 from service.api.callers import Browser
 from service.api.documented import problems
 from service.api.fields import Document, Time
-from service.api.queues import QueueName
+from service.api.queues import NO_QUEUE, QueueName
 from service.api.state import StoreOf
 from service.auth.scopes import require_queue
 from service.domain import consumers
 from service.store.consumers import Via
 
 router = APIRouter(tags=["browse"])
-
-_NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
 
 
 class Consumer(Document):
@@ -39,7 +37,7 @@ class Consumers(Document):
     "/v1/queues/{queue}/consumers",
     operation_id="list_consumers",
     summary="Who takes a queue's messages",
-    responses=problems(_NO_QUEUE),
+    responses=problems(NO_QUEUE),
 )
 async def list_consumers(queue: QueueName, caller: Browser, store: StoreOf) -> Consumers:
     """Return who asked for messages in the last hour, of all processes, up to ten seconds late; not its webhooks."""

@@ -8,14 +8,12 @@ from pydantic import Field
 from service.api.callers import Browser
 from service.api.documented import problems
 from service.api.fields import Document, Time
-from service.api.queues import QueueName
+from service.api.queues import NO_QUEUE, QueueName
 from service.api.state import StoreOf
 from service.auth.scopes import require_queue
 from service.domain import dead_letters
 
 router = APIRouter(tags=["browse"])
-
-_NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
 
 
 class DeadLetterGroup(Document):
@@ -46,7 +44,7 @@ class DeadLetterGroups(Document):
     "/v1/queues/{queue}/dead-letters",
     operation_id="list_dead_letters",
     summary="What a queue's dead letters have in common",
-    responses=problems(_NO_QUEUE),
+    responses=problems(NO_QUEUE),
 )
 async def list_dead_letters(queue: QueueName, caller: Browser, store: StoreOf) -> DeadLetterGroups:
     """Group the newest 10,000 messages that came here as dead letters. Nothing is taken by it."""

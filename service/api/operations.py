@@ -15,6 +15,7 @@ from service.api import drafts, frames, messages, publish, receipts, transaction
 from service.api.callers import PROJECT_HEADER
 from service.api.documented import problems
 from service.api.exchange import Answer, Exchange
+from service.api.queues import NO_QUEUE
 from service.store.receipts import MAX_LENGTH
 from service.store.store import Store
 
@@ -200,13 +201,12 @@ def component_schemas() -> dict[str, Any]:
 
 
 _REF = "#/components/schemas/{name}"
-_NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
 _NO_RECEIPT = {
     404: "It is not a receipt of this project, or its queue is gone: receipt_not_found.",
     409: "It is no longer the current lease of its message: lease_lost.",
 }
 _NOT_FOUND = {
-    "queue": _NO_QUEUE,
+    "queue": NO_QUEUE,
     "receipt": _NO_RECEIPT,
     "topic": {404: "There is no such topic in this project: topic_not_found."},
 }

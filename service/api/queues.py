@@ -26,7 +26,7 @@ router = APIRouter(route_class=JsonRoute, tags=["queues"])
 
 _has_control = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]").search
 _NO_ROOM = "The project has as many queues as it may: quota_exceeded. Or too many requests a second: rate_limited."
-_NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
+NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
 _DEFAULTS = QueueConfig()
 
 QueueName = Annotated[str, Path(pattern=NAME_PATTERN, description="The queue's name.")]
@@ -261,7 +261,7 @@ async def put_queue(
     "/v1/queues/{queue}",
     operation_id="patch_queue",
     summary="Change some of a queue's configuration",
-    responses=problems({**_NO_QUEUE, **CHANGED, 409: "The type cannot be changed: conflict."}, body=True),
+    responses=problems({**NO_QUEUE, **CHANGED, 409: "The type cannot be changed: conflict."}, body=True),
 )
 async def patch_queue(
     *,
@@ -294,7 +294,7 @@ async def patch_queue(
     operation_id="get_queue",
     summary="Read a queue",
     response_model=Queue,
-    responses=problems(_NO_QUEUE) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
+    responses=problems(NO_QUEUE) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
 )
 async def get_queue(
     *,
@@ -319,7 +319,7 @@ async def get_queue(
     summary="Delete a queue",
     status_code=204,
     response_class=Response,
-    responses=problems({**_NO_QUEUE, **CHANGED}),
+    responses=problems({**NO_QUEUE, **CHANGED}),
 )
 async def delete_queue(
     queue: QueueName, caller: Manager, store: StoreOf, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
@@ -333,7 +333,7 @@ async def delete_queue(
     "/v1/queues/{queue}/purge",
     operation_id="purge_queue",
     summary="Remove all messages of a queue",
-    responses=problems(_NO_QUEUE),
+    responses=problems(NO_QUEUE),
 )
 async def purge_queue(queue: QueueName, caller: Manager, store: StoreOf) -> Purged:
     """Remove every message, leased ones too, at once; the configuration stays."""

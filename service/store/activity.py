@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.store import counting
 from service.store.counting import Counts
 from service.store.statements import STATEMENTS
-from service.store.transactions import by_index, driver, transaction
+from service.store.transactions import by_index, commit_soon, driver, transaction
 
 # The length of a step; whatever is asked for is made up of whole ones.
 STEP = timedelta(seconds=10)
@@ -25,8 +25,6 @@ _START = STATEMENTS["activity.start"]
 _OF_QUEUES = STATEMENTS["activity.of_queues"]
 _OF_PROJECT = STATEMENTS["activity.of_project"]
 
-# What a crash of the server takes away of the last moment is not worth waiting for the disk.
-_SOON = "select set_config('synchronous_commit', 'off', true)"
 _MOST = 10**9
 
 
@@ -69,7 +67,7 @@ async def write(engine: AsyncEngine) -> None:
 
     async def work(connection: AsyncConnection) -> None:
         await by_index(connection)
-        await connection.exec_driver_sql(_SOON)
+        await commit_soon(connection)
         await (await driver(connection)).fetch(_WRITE, *map(list, zip(*rows, strict=True)))
 
     try:

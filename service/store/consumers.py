@@ -9,7 +9,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.store.statements import STATEMENTS
-from service.store.transactions import driver, transaction
+from service.store.transactions import commit_soon, driver, transaction
 
 # More than this many at once a process does not note.
 MOST = 100_000
@@ -19,8 +19,6 @@ BATCH = 10_000
 _WRITE = STATEMENTS["consumers.write"]
 _OF_QUEUE = STATEMENTS["consumers.of_queue"]
 _REMOVE_OLD = STATEMENTS["consumers.remove_old"]
-# What a crash of the server takes away of the last moment is not worth waiting for the disk.
-_SOON = "select set_config('synchronous_commit', 'off', true)"
 
 
 class Via(StrEnum):
@@ -86,7 +84,7 @@ class Consumers:
             presence.asked = False
 
         async def work(connection: AsyncConnection) -> None:
-            await connection.exec_driver_sql(_SOON)
+            await commit_soon(connection)
             columns = map(list, zip(*noted, strict=True))
             await (await driver(connection)).fetch(_WRITE, self._process, *columns, waiting)
 

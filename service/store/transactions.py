@@ -19,6 +19,7 @@ _log = structlog.get_logger()
 # Under the five seconds in which every request is answered. The server's own limits end the statement soon after.
 DEADLINE_SECONDS = 4.7
 
+_SOON = "select set_config('synchronous_commit', 'off', true)"
 _BY_INDEX = "select set_config(name, 'off', true) from unnest($1::text[]) as name"
 
 T = TypeVar("T")
@@ -112,3 +113,8 @@ async def driver(connection: AsyncConnection) -> Fetches:
 async def by_index(connection: AsyncConnection) -> None:
     """Keep the planner from reading whole tables or sorting whole queues, whatever it believes of their size."""
     await connection.exec_driver_sql(_BY_INDEX, (list(NOT_BY_INDEX),))
+
+
+async def commit_soon(connection: AsyncConnection) -> None:
+    """Let the commit not wait for the disk: for what is worth less than that when the server crashes just then."""
+    await connection.exec_driver_sql(_SOON)
