@@ -91,6 +91,31 @@ def test_everything_can_be_reached_by_keyboard(filled: Dashboard) -> None:
     expect(filled.dialog()).to_contain_text("Filter the list")
 
 
+@pytest.mark.parametrize("key", ["{key: 'k', ctrlKey: true}", "{key: '?'}"])
+def test_what_is_typed_right_after_a_shortcut_goes_to_what_it_opened(filled: Dashboard, key: str) -> None:
+    # The next key may come with the browser's next task, long before a busy page is drawn.
+    is_inside = filled.page.evaluate(
+        f"""async () => {{
+            dispatchEvent(new KeyboardEvent("keydown", {key}));
+            const next = new MessageChannel();
+            next.port2.postMessage(null);
+            await new Promise((resolve) => {{ next.port1.onmessage = resolve; }});
+            return document.activeElement.closest("dialog[open]") !== null;
+        }}"""
+    )
+    assert is_inside
+
+
+def test_what_a_shortcut_opened_gives_the_focus_back(filled: Dashboard) -> None:
+    filled.page.get_by_role("button", name="Sign out").focus()
+    for leave in ["Escape", "Enter"]:
+        filled.page.keyboard.press("Control+k")
+        filled.page.keyboard.type("theme: dark")
+        filled.page.keyboard.press(leave)
+        expect(filled.dialog()).to_have_count(0)
+        expect(filled.page.get_by_role("button", name="Sign out")).to_be_focused()
+
+
 def test_a_view_can_be_sent_as_a_link(filled: Dashboard) -> None:
     filled.open("/queues?sort=age&label=team%3Ashop")
     expect(filled.page.get_by_role("row")).to_have_count(2)

@@ -1,5 +1,5 @@
-import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import type { ComponentChildren, RefObject } from "preact";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Button, IconButton } from "./button";
 import { TextField } from "./field";
 import type { IconName } from "./icon";
@@ -20,12 +20,12 @@ interface WindowProps extends DialogProps {
 }
 
 /** A native modal dialog: the browser keeps the focus in it, and gives it back. */
-export function Dialog({ title, onClose, children, wide = false, kept = false, busy = false }: WindowProps) {
+export function useModal(onClose: () => void): RefObject<HTMLDialogElement> {
   const dialog = useRef<HTMLDialogElement>(null);
-  const label = useId();
   const closing = useRef(onClose);
   closing.current = onClose;
-  useEffect(() => {
+  // Before the page is drawn, and so before the next key: what is typed on after a shortcut belongs to the dialog.
+  useLayoutEffect(() => {
     const element = dialog.current;
     if (!element) return;
     const close = () => closing.current();
@@ -37,6 +37,12 @@ export function Dialog({ title, onClose, children, wide = false, kept = false, b
       element.close();
     };
   }, []);
+  return dialog;
+}
+
+export function Dialog({ title, onClose, children, wide = false, kept = false, busy = false }: WindowProps) {
+  const dialog = useModal(onClose);
+  const label = useId();
   return (
     <dialog
       ref={dialog}

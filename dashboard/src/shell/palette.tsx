@@ -1,9 +1,10 @@
 import { keepPreviousData, useQuery } from "@tanstack/preact-query";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useState } from "preact/hooks";
 import { useLocation } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import { useDebounced } from "../components/debounced";
+import { useModal } from "../components/dialog";
 import { Icon, type IconName } from "../components/icon";
 import { prefer, usePreferences } from "../preferences";
 import { signOut } from "../session";
@@ -18,15 +19,12 @@ interface Choice {
 
 /** Type a part of a name, press Enter. */
 export function Palette({ onClose }: { onClose: () => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
+  const dialog = useModal(onClose);
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const list = useId();
   const choices = useChoices(text);
   const chosen = Math.min(at, choices.length - 1);
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
   const take = (choice: Choice | undefined) => {
     if (!choice) return;
     onClose();
@@ -38,14 +36,17 @@ export function Palette({ onClose }: { onClose: () => void }) {
       event.preventDefault();
       setAt((chosen + step + choices.length) % Math.max(1, choices.length));
     }
-    if (event.key === "Enter") take(choices[chosen]);
+    if (event.key === "Enter") {
+      // The focus goes back before the key's own effect, which would press what had it.
+      event.preventDefault();
+      take(choices[chosen]);
+    }
   };
   return (
     <dialog
       ref={dialog}
       class="palette"
       aria-label="Go to"
-      onClose={onClose}
       onMouseDown={(event) => event.target === dialog.current && onClose()}
     >
       <input
