@@ -222,7 +222,7 @@ def _document(found: model.Webhook, health: Health, now: datetime) -> dict[str, 
         "state_reason": reason,
         "until": found.paused_until if paused and config.enabled else None,
         "success_rate": health.success_rate,
-        "latency": health.latency and health.latency.total_seconds(),
+        "latency": None if health.latency is None else health.latency.total_seconds(),
         "created_at": found.created_at,
         "updated_at": found.updated_at,
     }

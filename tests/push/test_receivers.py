@@ -183,6 +183,10 @@ async def test_attempts_are_listed_by_outcome_and_kept_for_seven_days(service: S
     shown = (await service.root.get(f"{Q}/webhooks/w")).json()
     assert shown["success_rate"] == 1
     assert 0 < shown["latency"] < 5
+    # One that was refused within the clock's grain.
+    await service.sql.execute("update attempt set duration = '0'")
+    assert (await service.root.get(f"{Q}/webhooks/w")).json()["latency"] == 0
+    assert (await service.root.get("/v1/webhooks")).json()["items"][0]["latency"] == 0
     # Nine days later.
     store = service.app._store
     await attempts.keep_days(store.engine, store.clock.now() + timedelta(days=9))
