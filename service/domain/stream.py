@@ -16,7 +16,7 @@ import asyncpg
 
 from service.domain.receive import receive
 from service.domain.settle import Order, open_receipt
-from service.errors import FieldError, InvalidRequest, Problem, QuotaExceeded, Unavailable
+from service.errors import FieldError, InvalidRequest, QuotaExceeded, Unavailable
 from service.model import MAX_RECEIVE, NOTHING, Action, Caller, Queue
 from service.store.consumers import Via
 from service.store.lines import Claimed
@@ -37,18 +37,29 @@ Hand = Callable[[Claimed, asyncpg.Record, datetime], Awaitable[None]]
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """A message that was leased for the far end. `ends`: when its visibility timeout does, by the loop's time."""
+    """A message that was leased for the far end.
+
+    `ends`: when its visibility timeout does, by the loop's time; None when somebody else has set that, by HTTP.
+    `leased_until`: when its lease does in the database, as it was set here.
+    """
 
     queue: Queue
     message_id: UUID
     lease: int
-    ends: float
+    ends: float | None
+    leased_until: datetime
     written: bool = False
 
-    def settle(self, action: Action, until: timedelta = NOTHING, *, counted: bool = True) -> Settle:
-        """Return what to do with it, as nobody else would ask."""
+    def renew(self, seconds: float) -> Settle:
+        """Return what keeps it for so long, or for a slice, unless somebody else has said for how long."""
+        until = min(timedelta(seconds=seconds), SLICE)
         key = self.queue.id, self.message_id, self.lease
-        return Settle(*key, action, until, counted=counted, remember=False, fifo=self.queue.is_fifo)
+        return Settle(*key, Action.EXTEND, until, renewed=self.leased_until, fifo=self.queue.is_fifo)
+
+    def release(self, *, counted: bool) -> Settle:
+        """Return what gives it back; nobody can ask for that again."""
+        key = self.queue.id, self.message_id, self.lease
+        return Settle(*key, Action.RELEASE, counted=counted, remember=False, fifo=self.queue.is_fifo)
 
 
 class _FarEnd:
@@ -131,7 +142,7 @@ class Session:
     async def _hand_out(self, claimed: Claimed) -> None:
         timeout = claimed.queue.config.visibility_timeout
         ends = asyncio.get_running_loop().time() + timeout.total_seconds()
-        held = [_Held(claimed.queue, row["id"], claimed.lease, ends) for row in claimed.rows]
+        held = [_Held(claimed.queue, row["id"], claimed.lease, ends, row["lease_expires_at"]) for row in claimed.rows]
         self._held |= {(one.message_id, one.lease): one for one in held}
         if self._shared:
             self._store.watched |= {(one.message_id, one.lease): self._changed for one in held}
@@ -151,14 +162,7 @@ class Session:
                 async with asyncio.timeout(_RECLAIM_SECONDS):
                     await self._changed.wait()
             self._changed.clear()
-            held = list(self._held.items())
-            if not held:
-                continue
-            with contextlib.suppress(Unavailable):
-                there = await self._store.held([(one.queue.id, one.message_id, one.lease) for _, one in held])
-                for place, (key, _) in enumerate(held):
-                    if place not in there:
-                        self._drop(key)
+            await self._let_go(list(self._held.values()))
 
     async def keep(self) -> None:
         """Prolong what is held, slice by slice, each message up to its visibility timeout."""
@@ -170,17 +174,28 @@ class Session:
 
     async def _renew(self) -> None:
         now = asyncio.get_running_loop().time()
-        for key, one in list(self._held.items()):
-            if one.ends <= now:
-                # Its lease has ended, or does so now: it is nobody's.
-                self._drop(key)
-        held = list(self._held.items())
-        extends = [one.settle(Action.EXTEND, _slice(one.ends - now)) for _, one in held]
         with contextlib.suppress(Unavailable):
-            outcomes = await self._store.settle(extends) if extends else []
-            for (key, _), outcome in zip(held, outcomes, strict=True):
-                if isinstance(outcome, Problem):
-                    self._drop(key)
+            mine = [(one, one.renew(one.ends - now)) for one in self._held.values() if one.ends and one.ends > now]
+            outcomes = await self._store.settle([renewal for _, renewal in mine]) if mine else []
+            for (one, renewal), outcome in zip(mine, outcomes, strict=True):
+                if one.leased_until != renewal.renewed:
+                    # Extended by the far end meanwhile.
+                    continue
+                if isinstance(outcome, datetime):
+                    one.leased_until = outcome
+                else:
+                    one.ends = None
+            await self._let_go([one for one in self._held.values() if one.ends is None or one.ends <= now])
+
+    async def _let_go(self, held: list[_Held]) -> None:
+        """Hold those no more whose lease has ended, or is somebody else's."""
+        if not held:
+            return
+        with contextlib.suppress(Unavailable):
+            there = await self._store.held([(one.queue.id, one.message_id, one.lease) for one in held])
+            for place, one in enumerate(held):
+                if place not in there:
+                    self._drop((one.message_id, one.lease))
 
     async def settle(self, order: Order) -> datetime | None:
         """Do what the far end wants with a message of this queue; return when it is visible again, if it is.
@@ -207,7 +222,7 @@ class Session:
         """Let a message be held longer, or not as long."""
         timeout = wanted.until or NOTHING
         wanted.until = min(timeout, SLICE)
-        await self._store.settle_one(wanted)
+        held.leased_until = await self._store.settle_one(wanted) or held.leased_until
         held.ends = asyncio.get_running_loop().time() + timeout.total_seconds()
         return self._store.clock.now() + timeout
 
@@ -218,10 +233,6 @@ class Session:
         for key in self._held:
             self._store.watched.pop(key, None)
         held, self._held = list(self._held.values()), {}
-        releases = [one.settle(Action.RELEASE, counted=counted and one.written) for one in held]
+        releases = [one.release(counted=counted and one.written) for one in held]
         if releases:
             await self._store.settle(releases)
-
-
-def _slice(seconds: float) -> timedelta:
-    return min(timedelta(seconds=max(seconds, 0)), SLICE)

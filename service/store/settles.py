@@ -36,7 +36,8 @@ class Settle(Struct, eq=False):
     """One thing to do with one lease; a Struct, since one is made for each message and takes a third of the time.
 
     `until` is the delay of a release (None: until a retry) or the new visibility timeout of an extend. `counted` false
-    gives the attempt back. `remember` false: nobody has the receipt, so nobody can repeat the call. `fifo`: of a fifo
+    gives the attempt back. `renewed`: when the lease must end for an extend to be done; at another time, somebody else
+    has set it. `remember` false: nobody has the receipt, so nobody can repeat the call. `fifo`: of a fifo
     queue. `pushed`: by a webhook.
     """
 
@@ -47,6 +48,7 @@ class Settle(Struct, eq=False):
     until: timedelta | None = NOTHING
     error: str | None = None
     counted: bool = True
+    renewed: datetime | None = None
     remember: bool = True
     fifo: bool = False
     pushed: bool = False
@@ -58,7 +60,8 @@ class Settle(Struct, eq=False):
 
     def repeats(self, other: "Settle") -> bool:
         """Tell whether this is the same call as another, of the same message."""
-        return self.lease == other.lease and self.action == other.action and self.until == other.until
+        mine, theirs = (self.lease, self.action, self.until), (other.lease, other.action, other.until)
+        return mine == theirs and self.renewed == other.renewed
 
 
 # When the message becomes visible again, or None for a repeat and for a message that is gone.
@@ -192,7 +195,8 @@ async def _attempt(link: Link, settles: list[Settle]) -> Outcomes:
             counting.deleted(queue_id, messages)
         done |= dict.fromkeys(gone)
     if extended:
-        rows = await link.fetch(_EXTEND, *_leases(extended), [item.until for item in extended])
+        timeouts, renewed = [item.until for item in extended], [item.renewed for item in extended]
+        rows = await link.fetch(_EXTEND, *_leases(extended), timeouts, renewed)
         done |= _visible(extended, rows)
     if released:
         rows = await link.fetch(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.domain import stream
 from tests.in_process import Service
 from tests.stream import test_events, test_socket_io, test_websocket
 
@@ -137,6 +138,88 @@ async def test_what_a_consumer_had_when_it_went_comes_again_counted(service: Ser
         message = await consumer.next()
         assert message["receive_count"] == 2
         await consumer.done(message)
+
+
+@pytest.fixture
+def renewed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
+    """Let streams renew what they hold all the time; wait until they have, from beginning to end."""
+    monkeypatch.setattr(stream, "_RENEW_SECONDS", 0.05)
+    renew, ends = stream.Session._renew, asyncio.Condition()
+
+    async def counted(session: stream.Session) -> None:
+        await renew(session)
+        async with ends:
+            ends.notify_all()
+
+    async def wait() -> None:
+        async with ends, asyncio.timeout(10):
+            # The first may have begun before.
+            await ends.wait()
+            await ends.wait()
+
+    monkeypatch.setattr(stream.Session, "_renew", counted)
+    return wait
+
+
+@pytest.mark.parametrize("kind", ["events", "socket.io", "websocket"])
+async def test_what_is_prolonged_or_shortened_by_http_stays_so(
+    service: Service, renewed: Callable[[], Awaitable[None]], kind: str
+) -> None:
+    await service.queue(visibility_timeout=300)
+    await send(service, 1)
+    async with KINDS[kind](service) as consumer:
+        receipt = (await consumer.next())["receipt"]
+        for timeout in (3000, 20):
+            await renewed()
+            answer = await service.root.patch(f"/v1/receipts/{receipt}", json={"visibility_timeout": timeout})
+            await renewed()
+            [stored] = (await service.root.get(f"{Q}/messages")).json()["items"]
+            assert stored["visible_at"] == answer.json()["lease_expires_at"]
+
+
+async def test_what_is_extended_while_it_is_renewed_is_held_on(
+    service: Service, monkeypatch: pytest.MonkeyPatch, renewed: Callable[[], Awaitable[None]]
+) -> None:
+    store, begun, extended = service.app._store, asyncio.Event(), asyncio.Event()
+    settle = store.settle
+
+    async def slow(settles: Any) -> Any:
+        outcomes = await settle(settles)
+        if settles[0].renewed:
+            begun.set()
+            await extended.wait()
+        return outcomes
+
+    monkeypatch.setattr(store, "settle", slow)
+    await service.queue(visibility_timeout=300)
+    await send(service, 1)
+    ends = []
+    async with test_websocket.streaming(service) as connection:
+        await test_websocket.hear(connection, "ready")
+        await test_websocket.say(connection, type="credit", n=1)
+        receipt = (await test_websocket.message(connection))["receipt"]
+        await begun.wait()
+        await test_websocket.say(connection, type="extend", receipt=receipt, visibility_timeout=3000)
+        assert (await test_websocket.hear(connection, "result"))["status"] == "ok"
+        extended.set()
+        for _ in range(3):
+            await renewed()
+            ends.append(await service.sql.fetchval("select visible_at from message"))
+    assert ends[0] < ends[1] < ends[2]
+
+
+async def test_what_is_given_back_by_http_is_not_taken_back(
+    service: Service, renewed: Callable[[], Awaitable[None]]
+) -> None:
+    await service.queue(visibility_timeout=300)
+    await send(service, 1)
+    async with by_websocket(service) as consumer:
+        message = await consumer.next()
+        await renewed()
+        await service.root.patch(f"/v1/receipts/{message['receipt']}", json={"visibility_timeout": 0})
+        await renewed()
+        [again] = (await service.root.post(f"{Q}/messages/receive")).json()["messages"]
+        assert again["id"] == message["id"]
 
 
 async def test_a_message_is_in_one_pair_of_hands(service: Service, consume: Consume) -> None:

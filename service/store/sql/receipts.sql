@@ -26,15 +26,17 @@ with target as materialized (
 select ord from gone;
 
 -- name: extend
+-- A renewal is missing from the answer where the lease ends at another time than the one that is renewed.
 with target as materialized (
     select r.ord, r.timeout, held.ctid
-    from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::interval[]) with ordinality
-        as r (queue_id, id, lease, timeout, ord)
+    from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::interval[], $5::timestamptz[]) with ordinality
+        as r (queue_id, id, lease, timeout, renewed, ord)
     join queue on queue.id = r.queue_id
     cross join lateral (
         select m.ctid
         from message as m
         where m.queue_number = queue.number and m.id = r.id and m.lease = r.lease
+            and coalesce(m.visible_at = r.renewed, true)
         for update
     ) as held
 )
