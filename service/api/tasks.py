@@ -41,7 +41,7 @@ class RedriveFields(Fields):
     ] = None
     max_messages: Annotated[int | None, Field(ge=1, le=2**53 - 1, description="Null: all that are there now.")] = None
     rate: Annotated[
-        float | None, Field(gt=0, le=1_000_000, strict=False, description="Messages a second; null: at full speed.")
+        float | None, Field(ge=0.001, le=1_000_000, strict=False, description="Messages a second; null: at full speed.")
     ] = None
 
 

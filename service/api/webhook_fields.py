@@ -59,7 +59,7 @@ Headers = Annotated[
 ]
 Timeout = Annotated[timedelta, Seconds(1, 120), Field(description="For a whole request, from look-up to last byte.")]
 MaxConcurrency = Annotated[int, Field(ge=1, le=1000, description="Requests in flight, over all service processes.")]
-RateLimit = Annotated[float, Field(gt=0, le=1_000_000, description="Requests a second, over all service processes.")]
+RateLimit = Annotated[float, Field(ge=0.001, le=1_000_000, description="Requests a second, over all processes.")]
 Exhausted = Annotated[OnExhausted, Field(description="What becomes of a message after its last attempt.", strict=False)]
 Enabled = Annotated[bool, Field(description="While false, nothing is posted and messages are kept.")]
 SecretText = Annotated[

@@ -30,6 +30,7 @@ _NOW = func.clock_timestamp()
 _STEP_SECONDS = 0.1
 # Somebody else holds what is next: at this moment, not for long.
 _HELD_REST = timedelta(seconds=0.05)
+_FAILED_REST = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +98,32 @@ async def running(connection: AsyncConnection) -> bool:
     return found.first() is not None
 
 
-async def run_batch(connection: AsyncConnection, ready: Ready) -> bool:
-    """Do the next batch of the task that is due first; False: none is, or others are at it."""
-    due = (
+async def due(connection: AsyncConnection) -> Row[Any] | None:
+    """Return the task that is due first, held until its batch is done; None: none is, or others are at it."""
+    first = (
         select(task)
         .where(task.c.state == TaskState.RUNNING, task.c.due_at <= _NOW)
         .order_by(task.c.due_at)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    found = (await connection.execute(due)).first()
-    if found is None:
-        return False
+    return (await connection.execute(first)).first()
+
+
+async def run_batch(connection: AsyncConnection, found: Row[Any], ready: Ready) -> None:
+    """Do the next batch of a task that is due."""
     await by_index(connection)
     values = await _STEPS.get(found.kind, _act)(connection, found, ready)
     await connection.execute(
         update(task).where(_this(found.project_id, found.id)).values(values).values(updated_at=_NOW)
     )
-    return True
+
+
+async def put_off(connection: AsyncConnection, found: Row[Any]) -> None:
+    """Let others go before a task whose batch failed; it is tried again later."""
+    await connection.execute(
+        update(task).where(_this(found.project_id, found.id)).values(due_at=_NOW + _FAILED_REST, updated_at=_NOW)
+    )
 
 
 async def _act(connection: AsyncConnection, found: Row[Any], ready: Ready) -> dict[str, Any]:

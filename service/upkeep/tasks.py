@@ -3,13 +3,20 @@
 import asyncio
 import time
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
+import structlog
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.errors import Unavailable
 from service.store import tasks
 from service.store.ready import Ready
 from service.store.store import Store
 from service.store.transactions import transaction
+
+_log = structlog.get_logger()
 
 _REST = timedelta(seconds=0.25)
 _REST_BETWEEN_BATCHES = timedelta(seconds=0.02)
@@ -40,11 +47,24 @@ class Tasks:
         return _REST_BETWEEN_BATCHES if await transaction(self._store.engine, tasks.running) else _REST
 
     async def _batch(self) -> bool:
+        """Do the next batch; tell whether there was one. A task that fails holds up no other."""
         ready = Ready()
+        due: Row[Any] | None = None
 
-        async def work(connection: AsyncConnection) -> bool:
-            return await tasks.run_batch(connection, ready)
+        async def work(connection: AsyncConnection) -> None:
+            nonlocal due
+            due = await tasks.due(connection)
+            if due is not None:
+                await tasks.run_batch(connection, due, ready)
 
-        done = await transaction(self._store.engine, work)
+        try:
+            await transaction(self._store.engine, work)
+        except Unavailable:
+            raise
+        except Exception:
+            if due is None:
+                raise
+            _log.exception("task_failed", task=str(due.id), kind=due.kind)
+            await transaction(self._store.engine, partial(tasks.put_off, found=due))
         self._store.announce_all(ready)
-        return done
+        return due is not None

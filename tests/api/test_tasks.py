@@ -162,6 +162,18 @@ async def test_a_target_that_goes_away_fails_the_task_and_loses_nothing(service:
     assert await total(service, "dead") == 50 - failed["moved"]
 
 
+async def test_a_task_that_cannot_go_on_holds_up_no_other(service: Service, kind: str) -> None:
+    await rejected(service, *range(30))
+    stuck = await redrive(service, rate=0.001)
+    # As nobody can ask for it.
+    await service.sql.execute("update task set wanted = wanted || '{\"rate\": 1e-300}', due_at = clock_timestamp()")
+    other = await redrive(service)
+    assert (await ended(service, other))["state"] == "done"
+    assert (await service.root.get(f"/v1/tasks/{stuck['id']}")).json()["state"] == "running"
+    assert await service.sql.fetchval("select min(due_at) > clock_timestamp() from task where state = 'running'")
+    assert kind
+
+
 async def test_a_purge_ends_the_task(service: Service, kind: str) -> None:
     await rejected(service, *range(30))
     task = await redrive(service, rate=10)
@@ -179,6 +191,7 @@ async def test_a_purge_ends_the_task(service: Service, kind: str) -> None:
         ({"to": "../x"}, "/to", "wrong_form"),
         ({"max_messages": 0}, "/max_messages", "out_of_range"),
         ({"rate": 0}, "/rate", "out_of_range"),
+        ({"rate": 1e-20}, "/rate", "out_of_range"),
         ({"rate": "fast"}, "/rate", "wrong_type"),
         ({"speed": 1}, "/speed", "unknown_field"),
     ],

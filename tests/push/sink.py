@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -30,12 +30,12 @@ async def taken(_posted: Posted) -> web.StreamResponse:
     return web.Response(status=204)
 
 
-def answers(*statuses: int) -> Answer:
+def answers(*statuses: int, headers: Mapping[str, str] | None = None) -> Answer:
     """Answer with these, one after the other, then with the last."""
     left = list(statuses)
 
     async def answer(_posted: Posted) -> web.StreamResponse:
-        return web.Response(status=left.pop(0) if len(left) > 1 else left[0])
+        return web.Response(status=left.pop(0) if len(left) > 1 else left[0], headers=headers)
 
     return answer
 

@@ -182,9 +182,12 @@ async def test_410_disables_and_keeps_the_messages(service: Service) -> None:
     assert await total(service) == 1
 
 
-async def test_ten_failures_open_the_circuit_and_waiting_messages_use_up_no_attempts(service: Service) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}])
+async def test_ten_failures_open_the_circuit_and_waiting_messages_use_up_no_attempts(
+    service: Service, headers: dict[str, str]
+) -> None:
     await service.queue()
-    async with sink(answers(500)) as target:
+    async with sink(answers(503, headers=headers)) as target:
         await webhook(service, target, retry={"delays": [0.01] * 100, "jitter": 0}, max_concurrency=1)
         await send(service)
         async with asyncio.timeout(10):

@@ -94,6 +94,7 @@ async def test_webhooks_are_listed_a_page_at_a_time_and_go_with_their_queue(serv
         ("max_concurrency", 1001),
         ("max_concurrency", 1.5),
         ("rate_limit", 0),
+        ("rate_limit", 5e-324),
         ("retry", {"delays": [-1]}),
         ("retry", {"delays": [1] * 1001}),
         ("retry", {"jitter": 1.1}),

@@ -72,7 +72,7 @@ select not exists (select from webhook where enabled) as idle;
 -- name: report
 -- What came of a webhook's requests since the last report: how many failed after the last success, if there was one. Ten
 -- failures in a row open the circuit when the last success is over 30 s ago: it pauses 10 s, each time twice as long, up
--- to 10 minutes.
+-- to 10 minutes, and longer where the receiver asks for it.
 with moment as materialized (
     select clock_timestamp() as now
 ), seen as materialized (
@@ -100,17 +100,17 @@ set failures = judged.failures,
     last_success_at = judged.last_success_at,
     enabled = w.enabled and not judged.disabled,
     paused_until = case
-        when judged.pause is not null then greatest(w.paused_until, moment.now + judged.pause)
-        when judged.opens then moment.now + least(
-            interval '10 seconds' * power(2, least(judged.openings, 10)), interval '10 minutes'
+        when judged.opens then moment.now + greatest(
+            judged.pause, least(interval '10 seconds' * power(2, least(judged.openings, 10)), interval '10 minutes')
         )
+        when judged.pause is not null then greatest(w.paused_until, moment.now + judged.pause)
         when judged.succeeded then null
         else w.paused_until
     end,
     pause_reason = case
         when judged.disabled then 'gone'
-        when judged.pause is not null then 'retry_after'
         when judged.opens then 'circuit_open'
+        when judged.pause is not null then 'retry_after'
         when judged.succeeded then null
         else w.pause_reason
     end
