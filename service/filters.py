@@ -22,6 +22,8 @@ MAX_LEVELS = 5
 
 _is_number = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?\Z", re.ASCII).match
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
+# RFC 6901, section 4; no body has room for more elements.
+_is_index = re.compile(r"(?:0|[1-9]\d{0,9})\Z", re.ASCII).match
 _is_pointer = re.compile(r"(?:/(?:[^~/]|~[01])*)*\Z").match
 
 # A JSON scalar by its kind, so that true is not 1; numbers by value. What is no scalar is of a kind of its own.
@@ -86,7 +88,7 @@ class Subject:
         for step in steps:
             if isinstance(found, dict) and step in found:
                 found = found[step]
-            elif isinstance(found, list) and step.isdecimal() and str(int(step)) == step and int(step) < len(found):
+            elif isinstance(found, list) and _is_index(step) and int(step) < len(found):
                 found = found[int(step)]
             else:
                 return None

@@ -308,6 +308,14 @@ class TopicConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionConfig:
+    """What an owner sets of a subscription."""
+
+    queue: str
+    filter: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """A queue that gets a copy of what is published to a topic and matches the filter, which is as it was given."""
 
@@ -317,6 +325,11 @@ class Subscription:
     filter: dict[str, Any]
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def config(self) -> SubscriptionConfig:
+        """Return what its owner has set."""
+        return SubscriptionConfig(self.queue, self.filter)
 
 
 @dataclass(frozen=True, slots=True)

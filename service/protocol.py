@@ -14,6 +14,10 @@ from typing import Any
 from starlette.types import Receive
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from service.api.problems import problem_response
+from service.api.request_id import request_id
+from service.errors import MalformedRequest
+
 _CLOSE = (b"connection", b"close")
 _LOOK_SECONDS = 1.0
 
@@ -75,6 +79,14 @@ class Protocol(HttpToolsProtocol):
         self.rests_since = self.loop.time()
         if len(self.connections) == 1:
             self.loop.call_later(_LOOK_SECONDS, _close_idle, self.connections, self.loop)
+
+    def send_400_response(self, msg: str) -> None:
+        """Tell whoever does not speak HTTP, and close."""
+        problem = MalformedRequest(f"{msg} Nothing of it was read.")
+        _, headers, body = problem_response(problem, request_id(None))
+        lines = [name + b": " + value for name, value in (*self.server_state.default_headers, *headers, _CLOSE)]
+        self.transport.write(STATUS_LINE[400] + b"\r\n".join([*lines, b"", body]))
+        self.transport.close()
 
     def rests(self) -> None:
         """Wait for the connection's next request; what `on_response_complete` does where no request waits already."""

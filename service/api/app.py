@@ -115,7 +115,8 @@ def _problem(request: Request, error: Exception) -> Problem:
 
 def _allowed(request: Request) -> list[str]:
     """Return the methods that some operation of this path takes."""
-    return [method for method in _METHODS if _answers(request, method)]
+    allowed = [method for method in _METHODS if _answers(request, method)]
+    return ["GET", "HEAD", *allowed[1:]] if allowed[:1] == ["GET"] else allowed
 
 
 def _answers(request: Request, method: str) -> bool:

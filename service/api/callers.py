@@ -1,5 +1,6 @@
 """Who may call an operation: a type in its signature."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -10,6 +11,8 @@ from service.auth.keyring import Keyring
 from service.auth.scopes import require
 from service.errors import Forbidden, MalformedRequest, Unauthenticated
 from service.model import Caller, Scope
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 PROJECT_HEADER = "The project that the root key acts in, `default` if left out. With a project's key: that project."
 
@@ -29,7 +32,7 @@ _Project = Annotated[
 async def _caller(request: Request, _credentials: _Credentials, _project: _Project = None) -> Caller:
     """Return who calls. A queue's configuration is not hot: the root key's project is looked up each time."""
     keyring: Keyring = request.app.state.keyring
-    caller = await keyring.caller(*presented(request), fresh=True)
+    caller = await keyring.caller(*presented(request.scope["headers"]), fresh=True)
     await _admit(request, caller)
     return caller
 
@@ -65,26 +68,26 @@ async def _operator(request: Request, _credentials: _Credentials) -> None:
     """Let the root key in, which need not name a project here."""
     await authenticate(request)
     keyring: Keyring = request.app.state.keyring
-    if not keyring.is_root(_header(request, b"authorization")):
+    if not keyring.is_root(_one(request.scope["headers"], b"authorization")):
         raise Forbidden("Projects are the operator's business: this needs the root key.")
 
 
 async def authenticate(request: Request) -> None:
     """Raise Unauthenticated unless there is a valid key, whatever it may do."""
     keyring: Keyring = request.app.state.keyring
-    authorization = _header(request, b"authorization")
+    authorization = _one(request.scope["headers"], b"authorization")
     if not keyring.is_root(authorization):
         await _admit(request, await keyring.caller(authorization, None))
 
 
-def presented(request: Request) -> tuple[bytes | None, bytes | None]:
-    """Return the key that a request has in its headers, and the project."""
-    return _header(request, b"authorization"), _header(request, b"restante-project")
+def presented(headers: Headers) -> tuple[bytes | None, bytes | None]:
+    """Return the key that a request has in its headers, and the project. Raises Unauthenticated, MalformedRequest."""
+    return _one(headers, b"authorization"), _one(headers, b"restante-project")
 
 
-def _header(request: Request, name: bytes) -> bytes | None:
+def _one(headers: Headers, name: bytes) -> bytes | None:
     """Return the one value of a header."""
-    values = [value for header, value in request.scope["headers"] if header == name]
+    values = [value for header, value in headers if header == name]
     if len(values) > 1:
         raise Unauthenticated if name == b"authorization" else MalformedRequest("Send Restante-Project once.")
     return values[0] if values else None

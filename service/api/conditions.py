@@ -12,9 +12,9 @@ from fastapi import Header
 
 from service.api.fields import in_seconds
 from service.errors import MalformedRequest, PreconditionFailed
-from service.model import ProjectLimits, QueueConfig, TopicConfig, WebhookConfig
+from service.model import ProjectLimits, QueueConfig, SubscriptionConfig, TopicConfig, WebhookConfig
 
-Config = QueueConfig | ProjectLimits | WebhookConfig | TopicConfig
+Config = QueueConfig | ProjectLimits | WebhookConfig | TopicConfig | SubscriptionConfig
 
 _TAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*)*')
 _TAG = re.compile(r'(W/)?("[^"]*")')

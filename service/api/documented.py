@@ -16,6 +16,9 @@ _WITH_BODY = {
     413: "The request has over 8 MiB: payload_too_large.",
     415: "The request's body is compressed: unsupported_media_type.",
 }
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "The configuration still has the ETag of If-None-Match."}
+}
 CHANGED = {412: "The configuration is not what If-Match or If-None-Match asks for: precondition_failed."}
 
 PROBLEM_SCHEMA: dict[str, Any] = {

@@ -12,15 +12,16 @@ from msgspec import Meta, Struct
 
 from service import model
 from service.api.exact_json import decode, is_json, utf8
-from service.api.exchange import rfc3339
 from service.errors import FieldError, InvalidRequest, MalformedRequest, invalid
 from service.model import Draft
+from service.store.clock import EPOCH
 
 JSON_TYPE = "application/json"
 _HOP = model.HOP.encode()
 # Of the caller, and of a webhook that pushes messages on to here.
 _NOT_OF_MESSAGES = frozenset({b"restante-project", b"restante-queue", b"restante-attempt", _HOP})
 OCTETS = "application/octet-stream"
+_MOST_TYPE = 256
 
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
 _is_media_type = re.compile(r"[!#$&^_.+0-9A-Za-z-]+/[!#$&^_.+0-9A-Za-z-]+(?:[ \t]*;[ -~]*)?\Z").match
@@ -166,12 +167,21 @@ def _octets(message: Message, body: bytes, pointer: str, errors: list[FieldError
 
 
 def _content_type(content_type: str, draft: Draft, pointer: str, errors: list[FieldError]) -> str | None:
-    if len(content_type) > 256 or not _is_media_type(content_type):
-        detail = "Must be type/subtype, at most 256 characters."
+    if len(content_type) > _MOST_TYPE or not _is_media_type(content_type):
+        detail = f"Must be type/subtype, at most {_MOST_TYPE} characters."
         errors.append(FieldError(f"{pointer}/content_type", "invalid_media_type", detail))
     elif draft.is_json and not _is_json_type(content_type):
         detail = "Beside `body` this must be a JSON type; send other types with `body_base64` or to /raw."
         errors.append(FieldError(f"{pointer}/content_type", "not_json_type", detail))
+    return None if draft.is_json and content_type == JSON_TYPE else content_type
+
+
+def _raw_type(content_type: str, draft: Draft, errors: list[FieldError]) -> str | None:
+    """Keep whatever the sender calls it."""
+    if len(content_type) > _MOST_TYPE:
+        errors.append(out_of_range("/header/content-type", f"at most {_MOST_TYPE} characters", len(content_type)))
+    elif _has_control(content_type):
+        errors.append(FieldError("/header/content-type", "control_character", "Control characters cannot be sent."))
     return None if draft.is_json and content_type == JSON_TYPE else content_type
 
 
@@ -195,11 +205,13 @@ def _put_delay(draft: Draft, message: Message, pointer: str, errors: list[FieldE
     if message.delay is not None and message.deliver_at is not None:
         errors.append(FieldError(f"{pointer}/deliver_at", "conflict", "Give `delay` or `deliver_at`, not both."))
     draft.delay = duration(message.delay, f"{pointer}/delay", errors, model.NOTHING, model.MAX_DELAY)
-    draft.deliver_at = message.deliver_at
     # A day more than the limit: our clock is not the database's.
     latest = datetime.now(UTC) + model.MAX_DELAY + model.DAY
-    if draft.deliver_at is not None and draft.deliver_at > latest:
-        errors.append(out_of_range(f"{pointer}/deliver_at", "at most 365 days ahead", rfc3339(draft.deliver_at)))
+    if message.deliver_at is not None and message.deliver_at > latest:
+        errors.append(out_of_range(f"{pointer}/deliver_at", "at most 365 days ahead", message.deliver_at.isoformat()))
+    elif message.deliver_at is not None:
+        # What is past is now; in UTC the calendar's first hours are none.
+        draft.deliver_at = max(message.deliver_at, EPOCH)
 
 
 def raw_draft(body: bytes, headers: dict[bytes, bytes]) -> Draft:
@@ -209,7 +221,7 @@ def raw_draft(body: bytes, headers: dict[bytes, bytes]) -> Draft:
     if b"content-type" in headers:
         content_type = headers[b"content-type"].decode("latin-1").strip()
         draft.is_json = _is_json_type(content_type) is not None and is_json(body)
-        draft.content_type = _content_type(content_type, draft, "/header", errors)
+        draft.content_type = _raw_type(content_type, draft, errors)
     pairs = []
     for name, value in headers.items():
         if not name.startswith(b"restante-") or name in _NOT_OF_MESSAGES:

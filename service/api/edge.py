@@ -13,6 +13,8 @@ from service.api.request_id import request_id
 from service.errors import Problem, invalid
 from service.telemetry import count_request
 
+# In the scope of a GET that is a HEAD.
+HEAD = "restante.head"
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -30,6 +32,7 @@ class Edge:
         started = time.perf_counter()
         identity = request_id(HTTPConnection(scope).headers.get("request-id", "").encode("latin-1"))
         scope["request_id"] = identity
+        method, scope = scope["method"], _readable(scope)
         rate_headers: RateHeaders = []
         scope[RATE_HEADERS] = rate_headers
         status = 0
@@ -56,14 +59,19 @@ class Edge:
                     raise
                 await send_problem(problem_of(error), identity, receive, answer)
         if "counted" not in scope:
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            count_request(method, _template(scope), status, time.perf_counter() - started)
+            known = method if method in _METHODS else "other"
+            count_request(known, _template(scope), status, time.perf_counter() - started)
 
 
 async def send_problem(problem: Problem, identity: str, receive: Receive, send: Send) -> None:
     """Answer with a problem."""
     status, headers, body = problem_response(problem, identity)
     await send_answer(receive, send, status, headers, body)
+
+
+def _readable(scope: Scope) -> Scope:
+    """Return what is answered: a HEAD as a GET (RFC 9110, section 9.3.2). The server itself leaves out the body."""
+    return {**scope, "method": "GET", HEAD: True} if scope["method"] == "HEAD" else scope
 
 
 def _refuse_slash(scope: Scope) -> None:

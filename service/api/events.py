@@ -13,6 +13,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from service.api.callers import Receiver, presented
 from service.api.documented import problems
+from service.api.edge import HEAD
 from service.api.messages import received_json
 from service.api.queues import QueueName
 from service.api.state import KeyringOf, StoreOf
@@ -20,7 +21,7 @@ from service.api.verbs import Presented, watch
 from service.auth.keyring import Keyring
 from service.auth.scopes import require_queue
 from service.domain.stream import MAX_CREDIT, Session
-from service.errors import Problem
+from service.errors import MethodNotAllowed, Problem
 from service.model import Caller
 from service.store.consumers import Via
 from service.store.lines import Claimed
@@ -113,9 +114,15 @@ async def _receiver_of_queue(queue: QueueName, caller: Receiver) -> Caller:
 
 
 async def _events(
-    queue: QueueName, credit: Credit, caller: Annotated[Caller, Depends(_receiver_of_queue)], store: StoreOf
+    request: Request,
+    queue: QueueName,
+    credit: Credit,
+    caller: Annotated[Caller, Depends(_receiver_of_queue)],
+    store: StoreOf,
 ) -> _Events:
     """Return what is about to be streamed, before anything was answered."""
+    if HEAD in request.scope:
+        raise MethodNotAllowed("Messages are leased to whoever can read them: use GET.", headers={"Allow": "GET"})
     await store.directory.find(caller.project_id, queue)
     return _Events(store, caller, queue, credit)
 
@@ -135,5 +142,5 @@ async def stream_events(
     What is not settled when the connection ends is back in the queue at once, and counts as a delivery. `Last-Event-ID`
     is ignored: what a client has missed is not settled, and comes again.
     """
-    async for message in events.messages(keyring, presented(request)):
+    async for message in events.messages(keyring, presented(request.scope["headers"])):
         yield ServerSentEvent(event="message", raw_data=message)

@@ -20,7 +20,7 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ITEMS, description="Items on a page, at most.")] = 100
-    cursor: Annotated[str | None, Field(max_length=2000, description="`next_cursor` of the page before.")] = None
+    cursor: Annotated[str | None, Field(description="`next_cursor` of the page before.")] = None
 
 
 class Page(Document, Generic[Item]):

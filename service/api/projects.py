@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service import model
 from service.api.callers import Operator
 from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
-from service.api.documented import CHANGED, problems
+from service.api.documented import CHANGED, NOT_MODIFIED, problems
 from service.api.fields import Document, Fields, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
@@ -183,7 +183,7 @@ async def patch_project(
     operation_id="get_project",
     summary="Read a project",
     response_model=Project,
-    responses=problems(_NO_PROJECT) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
+    responses=problems(_NO_PROJECT) | NOT_MODIFIED,
 )
 async def get_project(
     *,

@@ -1,7 +1,7 @@
 """Queues over HTTP."""
 
 import re
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -12,15 +12,16 @@ from pydantic_core import PydanticCustomError
 from service import model
 from service.api.callers import AnyCaller, Manager
 from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
-from service.api.documented import CHANGED, problems
+from service.api.documented import CHANGED, NOT_MODIFIED, problems
 from service.api.fields import Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.state import CursorsOf, StoreOf, TalliesOf
 from service.auth.scopes import require_queue
 from service.domain import queues
-from service.model import MAX_LABELS, MAX_RECEIVES, NAME_PATTERN, QueueConfig
+from service.model import MAX_LABELS, MAX_RECEIVES, NAME_PATTERN, Caller, QueueConfig
 from service.store.queues import QueueFilter
+from service.store.store import Store
 
 router = APIRouter(route_class=JsonRoute, tags=["queues"])
 
@@ -37,9 +38,12 @@ def _labels(labels: dict[str, str]) -> dict[str, str]:
     if len(labels) > MAX_LABELS:
         raise PydanticCustomError("out_of_range", f"must be at most {MAX_LABELS} pairs")
     for key, value in labels.items():
-        if not 1 <= len(key) <= 64 or len(value) > 256 or _has_control(key) or _has_control(value):
+        # A list finds them as key:value.
+        if not 1 <= len(key) <= 64 or len(value) > 256 or ":" in key or _has_control(key) or _has_control(value):
             raise PydanticCustomError(
-                "wrong_form", "must have keys of 1 to 64 and values of 0 to 256 characters, without control characters"
+                "wrong_form",
+                "must have keys of 1 to 64 characters without a colon and values of 0 to 256, "
+                "without control characters",
             )
     return labels
 
@@ -229,6 +233,18 @@ async def _answer(store: StoreOf, tallies: TalliesOf, queue: model.Queue, respon
     return _document(queue, stats)
 
 
+def _defaults(store: Store) -> QueueConfig:
+    """Return what a field that is not given is, as far as the operator allows it."""
+    most = min(_DEFAULTS.max_message_bytes, store.settings.max_message_bytes)
+    return replace(_DEFAULTS, max_message_bytes=most)
+
+
+def _require_dead_letter(caller: Caller, wanted: DeadLetterFields | None) -> None:
+    """Refuse to have messages moved to a queue that the key does not cover."""
+    if wanted is not None:
+        require_queue(caller, wanted.queue)
+
+
 @router.put(
     "/v1/queues/{queue}",
     operation_id="put_queue",
@@ -249,8 +265,12 @@ async def put_queue(
 ) -> Queue:
     """Create a queue (201), or give it the whole configuration (200). Doing it again changes nothing."""
     require_queue(caller, queue)
+    _require_dead_letter(caller, fields.dead_letter)
     check = condition(if_match, if_none_match)
-    config = QueueConfig(**_config_fields(dict(fields)))
+    given = dict(fields)
+    if "max_message_bytes" not in fields.model_fields_set:
+        given["max_message_bytes"] = _defaults(store).max_message_bytes
+    config = QueueConfig(**_config_fields(given))
     keep_type = "type" not in fields.model_fields_set
     stored, created = await queues.put_queue(store, caller.project_id, queue, config, check, keep_type=keep_type)
     response.status_code = 201 if created else 200
@@ -279,9 +299,11 @@ async def patch_queue(
     Messages that are there already keep what they were sent under, but for `paused`, `retention` and `dead_letter`.
     """
     require_queue(caller, queue)
+    _require_dead_letter(caller, changes.dead_letter)
     given = {name: getattr(changes, name) for name in changes.model_fields_set}
     wanted = {
-        name: getattr(_DEFAULTS, name) if value is None else value for name, value in _config_fields(given).items()
+        name: getattr(_defaults(store), name) if value is None else value
+        for name, value in _config_fields(given).items()
     }
     check = condition(if_match, if_none_match)
     return await _answer(
@@ -294,7 +316,7 @@ async def patch_queue(
     operation_id="get_queue",
     summary="Read a queue",
     response_model=Queue,
-    responses=problems(NO_QUEUE) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
+    responses=problems(NO_QUEUE) | NOT_MODIFIED,
 )
 async def get_queue(
     *,

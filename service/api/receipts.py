@@ -13,7 +13,6 @@ from service.api.exchange import Answer, Exchange, json_answer, rfc3339
 from service.domain.settle import Order, settle, settle_all
 from service.errors import FieldError, InvalidRequest, Problem, invalid
 from service.model import Action
-from service.store.receipts import MAX_LENGTH
 from service.store.store import Store
 
 ReceiptText = Annotated[str, Meta(description="A receipt, as a receive gave it.")]
@@ -95,8 +94,6 @@ _NO_CONTENT = Answer(204)
 
 async def delete_receipt(store: Store, exchange: Exchange) -> Answer:
     """Consume the message; 204 once that is durable."""
-    if len(exchange.name) > MAX_LENGTH:
-        raise InvalidRequest([_too_long(exchange.name, "/path/receipt")])
     await settle(store, exchange.caller, Order(exchange.name, Action.DELETE))
     return _NO_CONTENT
 
@@ -148,8 +145,6 @@ async def _settle(store: Store, exchange: Exchange, item: Item) -> datetime | No
 def order_of(item: Item, pointer: str, errors: list[FieldError]) -> Order:
     """Return what an item asks for; what is wrong with it goes into `errors`."""
     order = Order(item.receipt, _ACTIONS[item.action])
-    if len(item.receipt) > MAX_LENGTH:
-        errors.append(_too_long(item.receipt, f"{pointer}/receipt" if pointer else "/path/receipt"))
     _check_fields(item, order.action, pointer, errors)
     if order.action is Action.EXTEND:
         place = f"{pointer}/visibility_timeout"
@@ -161,11 +156,6 @@ def order_of(item: Item, pointer: str, errors: list[FieldError]) -> Order:
         order.counted = item.count is not False
     order.error = _error(item.error, f"{pointer}/error", errors)
     return order
-
-
-def _too_long(receipt: str, pointer: str) -> FieldError:
-    detail = f"A receipt has at most {MAX_LENGTH} characters, this one {len(receipt)}."
-    return FieldError(pointer, "out_of_range", detail)
 
 
 def _check_fields(item: Item, action: Action, pointer: str, errors: list[FieldError]) -> None:

@@ -203,7 +203,8 @@ class SocketIo:
     async def _acknowledge(self, client: _Client, sid: str, receipt: str, errors: tuple[Any, ...]) -> None:
         """Delete what was acknowledged; one that came with an error goes back to its queue."""
         order = Order(receipt, Action.DELETE)
-        if errors and errors[0]:
+        # `callback()` and `callback(null)`; whatever else is said, an empty text too, is an error.
+        if errors and errors[0] is not None:
             order = Order(receipt, Action.RELEASE, error=_text(errors[0]))
         try:
             await client.settle(order)

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from service import model
 from service.api.callers import AnyCaller, Manager
-from service.api.documented import problems
+from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
+from service.api.documented import CHANGED, NOT_MODIFIED, problems
 from service.api.fields import Document, Fields, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
@@ -17,7 +18,7 @@ from service.api.topics import NO_TOPIC, TopicName
 from service.auth.scopes import require_queue
 from service.domain import subscriptions
 from service.filters import parse
-from service.model import NAME_PATTERN
+from service.model import NAME_PATTERN, SubscriptionConfig
 
 router = APIRouter(route_class=JsonRoute, tags=["topics"])
 
@@ -75,11 +76,16 @@ def _document(found: model.Subscription) -> Subscription:
     )
 
 
+def _answer(found: model.Subscription, response: Response) -> Subscription:
+    response.headers["ETag"] = etag(found.config)
+    return _document(found)
+
+
 @router.put(
     "/v1/topics/{topic}/subscriptions/{subscription}",
     operation_id="put_subscription",
     summary="Subscribe a queue to a topic",
-    responses=problems({**NO_TOPIC, 409: "The queue is subscribed under another name: conflict."}, body=True)
+    responses=problems({**NO_TOPIC, **CHANGED, 409: "The queue is subscribed under another name: conflict."}, body=True)
     | {201: {"description": "Created.", "model": Subscription}},
 )
 async def put_subscription(
@@ -90,29 +96,42 @@ async def put_subscription(
     caller: Manager,
     store: StoreOf,
     response: Response,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Subscription:
     """Have a queue get a copy of every message that matches the filter (201), or change that (200)."""
     require_queue(caller, topic)
     require_queue(caller, fields.queue)
     parse(fields.filter)
-    key = caller.project_id, topic
-    found, created = await subscriptions.put_subscription(store, key, subscription, fields.queue, fields.filter)
+    key, wanted = (caller.project_id, topic), SubscriptionConfig(fields.queue, fields.filter)
+    check = condition(if_match, if_none_match)
+    found, created = await subscriptions.put_subscription(store, key, subscription, wanted, check)
     response.status_code = 201 if created else 200
-    return _document(found)
+    return _answer(found, response)
 
 
 @router.get(
     "/v1/topics/{topic}/subscriptions/{subscription}",
     operation_id="get_subscription",
     summary="Read a subscription",
-    responses=problems(_NO_SUBSCRIPTION),
+    response_model=Subscription,
+    responses=problems(_NO_SUBSCRIPTION) | NOT_MODIFIED,
 )
 async def get_subscription(
-    topic: TopicName, subscription: SubscriptionName, caller: AnyCaller, store: StoreOf
-) -> Subscription:
+    *,
+    topic: TopicName,
+    subscription: SubscriptionName,
+    caller: AnyCaller,
+    store: StoreOf,
+    response: Response,
+    if_none_match: IfNoneMatch = None,
+) -> Any:
     """Return a subscription."""
     require_queue(caller, topic)
-    return _document(await subscriptions.get_subscription(store, (caller.project_id, topic), subscription))
+    found = await subscriptions.get_subscription(store, (caller.project_id, topic), subscription)
+    if not_modified(found.config, if_none_match):
+        return Response(status_code=304, headers={"ETag": etag(found.config)})
+    return _answer(found, response)
 
 
 @router.delete(
@@ -121,14 +140,21 @@ async def get_subscription(
     summary="End a subscription",
     status_code=204,
     response_class=Response,
-    responses=problems(_NO_SUBSCRIPTION),
+    responses=problems({**_NO_SUBSCRIPTION, **CHANGED}),
 )
 async def delete_subscription(
-    topic: TopicName, subscription: SubscriptionName, caller: Manager, store: StoreOf
+    *,
+    topic: TopicName,
+    subscription: SubscriptionName,
+    caller: Manager,
+    store: StoreOf,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> None:
     """Copy nothing more to the queue; what it has got stays."""
     require_queue(caller, topic)
-    await subscriptions.delete_subscription(store, (caller.project_id, topic), subscription)
+    check = condition(if_match, if_none_match)
+    await subscriptions.delete_subscription(store, (caller.project_id, topic), subscription, check)
 
 
 @router.get(

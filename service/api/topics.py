@@ -11,7 +11,7 @@ from pydantic import Field
 from service import model
 from service.api.callers import AnyCaller, Manager
 from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
-from service.api.documented import CHANGED, problems
+from service.api.documented import CHANGED, NOT_MODIFIED, problems
 from service.api.fields import Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
@@ -148,7 +148,7 @@ async def patch_topic(
     operation_id="get_topic",
     summary="Read a topic",
     response_model=Topic,
-    responses=problems(NO_TOPIC) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
+    responses=problems(NO_TOPIC) | NOT_MODIFIED,
 )
 async def get_topic(
     *, topic: TopicName, caller: AnyCaller, store: StoreOf, response: Response, if_none_match: IfNoneMatch = None

@@ -10,7 +10,7 @@ from pydantic import Field
 from service import model
 from service.api.callers import Manager
 from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
-from service.api.documented import CHANGED, problems
+from service.api.documented import CHANGED, NOT_MODIFIED, problems
 from service.api.fields import Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
@@ -297,7 +297,7 @@ async def patch_webhook(
     operation_id="get_webhook",
     summary="Read a webhook",
     response_model=Webhook,
-    responses=problems(NO_WEBHOOK) | {304: {"description": "The configuration still has the ETag of If-None-Match."}},
+    responses=problems(NO_WEBHOOK) | NOT_MODIFIED,
 )
 async def get_webhook(
     *,

@@ -64,7 +64,9 @@ async def patch_queue(
             await queues.lock_dead_letters(connection, project_id)
         old = await _locked(connection, project_id, name, condition)
         config = replace(old.config, **changes)
-        _check_limits(store, config)
+        # What was allowed when it was set stands.
+        if "max_message_bytes" in changes:
+            _check_limits(store, config)
         if config.dead_letter != old.config.dead_letter:
             await _check_dead_letter(connection, project_id, name, config)
         return await _configure(connection, old, config)

@@ -1,12 +1,12 @@
 """Subscriptions: which queues get copies of what is published to a topic."""
 
-from typing import Any
+from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import Conflict, NotFound, invalid
 from service.filters import Subject, parse
-from service.model import Draft, Queue, Subscription, Topic
+from service.model import Draft, Queue, Subscription, SubscriptionConfig, Topic
 from service.store import queues, topics
 from service.store.store import Store
 from service.store.tables import queue as queue_table
@@ -14,25 +14,29 @@ from service.store.transactions import transaction
 
 TopicName = tuple[int, str]
 
+# Looks at what is there (None: no such subscription) while it is locked; raises PreconditionFailed if it is not wanted.
+Condition = Callable[[SubscriptionConfig | None], None]
+
 
 async def put_subscription(
-    store: Store, topic: TopicName, name: str, queue_name: str, wanted: dict[str, Any]
+    store: Store, topic: TopicName, name: str, wanted: SubscriptionConfig, condition: Condition
 ) -> tuple[Subscription, bool]:
     """Subscribe a queue to a topic, or change a subscription; tell whether it is new.
 
-    `wanted` is a filter as `filters.parse` takes it. Raises NotFound, InvalidRequest, Conflict.
+    Its filter is one that `filters.parse` takes. Raises NotFound, InvalidRequest, Conflict, PreconditionFailed.
     """
 
     async def work(connection: AsyncConnection) -> tuple[Subscription, bool]:
         to = await topics.existing(connection, *topic, lock=True)
-        subscriber = await _subscriber(connection, to, queue_name)
+        old = await topics.find_subscription(connection, to, name)
+        condition(old.config if old else None)
+        subscriber = await _subscriber(connection, to, wanted.queue)
         other = await topics.subscribed_as(connection, to, subscriber)
         if other not in {None, name}:
-            raise Conflict(f"The queue {queue_name!r} is subscribed as {other!r} already. Change that subscription.")
-        old = await topics.find_subscription(connection, to, name)
-        if old is not None and (old.queue_id, old.filter) == (subscriber.id, wanted):
+            raise Conflict(f"The queue {wanted.queue!r} is subscribed as {other!r} already. Change that subscription.")
+        if old is not None and (old.queue_id, old.filter) == (subscriber.id, wanted.filter):
             return old, False
-        return await topics.subscribe(connection, to, name, subscriber, wanted), old is None
+        return await topics.subscribe(connection, to, name, subscriber, wanted.filter), old is None
 
     return await transaction(store.engine, work)
 
@@ -61,13 +65,16 @@ async def get_subscription(store: Store, topic: TopicName, name: str) -> Subscri
     return await transaction(store.engine, work)
 
 
-async def delete_subscription(store: Store, topic: TopicName, name: str) -> None:
-    """End a subscription; what the queue has got stays. Raises NotFound."""
+async def delete_subscription(store: Store, topic: TopicName, name: str, condition: Condition) -> None:
+    """End a subscription; what the queue has got stays. Raises NotFound, PreconditionFailed."""
 
     async def work(connection: AsyncConnection) -> None:
         of = await topics.existing(connection, *topic, lock=True)
-        if not await topics.unsubscribe(connection, of, name):
+        old = await topics.find_subscription(connection, of, name)
+        if old is None:
             raise _not_found(name)
+        condition(old.config)
+        await topics.unsubscribe(connection, of, name)
 
     await transaction(store.engine, work)
 

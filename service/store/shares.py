@@ -24,6 +24,7 @@ RENEW_SECONDS = 1.0
 _REFUSED_SECONDS = 0.05
 # A fiftieth of the limit is kept in hand when fewer wait, so that not everybody who comes has to ask.
 _SPARE = 50
+_MOST_SPARE = 100_000
 
 
 @dataclass(slots=True)
@@ -38,6 +39,11 @@ class _Share:
     renewed_at: float = 0.0
     refused_until: float = 0.0
     asking: asyncio.Task[None] | None = None
+
+    @property
+    def spare(self) -> int:
+        """Return how many places are kept beyond those that are taken; no process needs more."""
+        return min(self.limit // _SPARE, _MOST_SPARE)
 
     def enter(self) -> bool:
         """Let one more wait, if it has a place."""
@@ -80,7 +86,7 @@ class Shares:
         now = time.monotonic()
         due: dict[int, int] = {}
         for project_id, share in list(self._shares.items()):
-            share.receives = min(share.receives, share.used + share.limit // _SPARE)
+            share.receives = min(share.receives, share.used + share.spare)
             if share.receives != share.noted or (share.receives and now - share.renewed_at >= RENEW_SECONDS):
                 due[project_id] = share.noted = share.receives
                 share.renewed_at = now
@@ -105,7 +111,7 @@ class Shares:
 
     async def _grow(self, project_id: int, share: _Share) -> None:
         needed = share.used + share.waiting
-        wanted = needed + share.limit // _SPARE
+        wanted = needed + share.spare
 
         async def work(connection: AsyncConnection) -> int:
             await connection.exec_driver_sql(_LOCK, (project_id,))

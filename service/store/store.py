@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from service import telemetry
-from service.errors import Problem
+from service.errors import Problem, QuotaExceeded, pointed
 from service.model import Action, Draft, Queue
 from service.settings import Deployment
 from service.store import activity, publishes, sends, settles, transacts
@@ -208,8 +208,11 @@ class Store:
         """Settle and send, all or nothing. Raises a Problem, StaleQueue too."""
         self._turn = (self._turn + 1) % len(self._transacts)
         with contextlib.ExitStack() as rooms:
-            for parcel in item.parcels:
-                rooms.enter_context(self.usage.room(parcel.queue.project_id, parcel.drafts))
+            for parcel, positions in zip(item.parcels, item.places, strict=True):
+                try:
+                    rooms.enter_context(self.usage.room(parcel.queue.project_id, parcel.drafts))
+                except QuotaExceeded as problem:
+                    raise pointed(problem, f"/send/{positions[0]}") from None
             return await self._transacts[self._turn].submit(item)
 
     async def publish(self, item: Publish) -> list[Published]:

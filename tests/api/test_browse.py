@@ -183,7 +183,6 @@ async def test_pages_follow_one_another_and_a_cursor_belongs_to_its_filter(
         "group=a%00",
         "header.a=%00",
         "header.=b",
-        "cursor=" + "c" * 2001,
     ],
 )
 async def test_a_filter_that_cannot_be_read_is_refused(service: Service, query: str) -> None:

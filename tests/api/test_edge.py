@@ -84,16 +84,36 @@ async def test_an_unknown_path_is_a_problem(service: Service) -> None:
 
 async def test_a_wrong_method_says_which_ones_are_right(service: Service) -> None:
     for path, allowed in (
-        ("/v1/queues/q", "GET, PUT, PATCH, DELETE"),
-        ("/v1/queues", "GET"),
+        ("/v1/queues/q", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("/v1/queues", "GET, HEAD"),
         ("/v1/queues/q/purge", "POST"),
-        ("/v1/keys", "GET, POST"),
-        ("/healthz", "GET"),
+        ("/v1/keys", "GET, HEAD, POST"),
+        ("/healthz", "GET, HEAD"),
     ):
         for method in ("OPTIONS", "TRACE"):
             answer = await service.root.request(method, path)
             assert problem(answer)[:2] == (405, "method_not_allowed")
             assert answer.headers["allow"] == allowed
+
+
+async def test_a_head_is_answered_as_a_get_without_its_body(service: Service) -> None:
+    await service.queue()
+    for path in ("/healthz", "/readyz", "/openapi.json", "/v1/queues/q", "/v1/queues", "/v1/queues/none"):
+        whole = await service.root.get(path)
+        head = await service.root.head(path)
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        same = ["content-type", "etag", *(["content-length"] if path != "/v1/queues" else [])]
+        assert [head.headers.get(name) for name in same] == [whole.headers.get(name) for name in same]
+    answer = await service.root.head("/v1/queues/q/events?credit=1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+
+
+@pytest.mark.parametrize("octets", [b"\x16\x03\x01\x02\x00", b"nonsense\r\n\r\n", b"GET / HTTP/9.9.9\r\n\r\n"])
+async def test_what_is_no_http_is_told_so(service: Service, octets: bytes) -> None:
+    status, headers, body = await exchange(service, octets)
+    assert (status, json.loads(body)["code"]) == (400, "malformed_request")
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["request-id"] == json.loads(body)["request_id"]
 
 
 async def test_answers_are_compact(service: Service) -> None:

@@ -124,6 +124,10 @@ async def test_two_keys_in_one_request_are_none(service: Service) -> None:
         assert problem(await client.get("/v1/whoami", headers=headers))[0] == 401
     names = [("Restante-Project", "default"), ("Restante-Project", "other")]
     assert problem(await service.root.get("/v1/whoami", headers=names))[0] == 400
+    receive = "/v1/queues/q/messages/receive"
+    async with service.client(None) as client:
+        assert problem(await client.post(receive, headers=headers))[0] == 401
+    assert problem(await service.root.post(receive, headers=names))[0] == 400
 
 
 async def test_every_limit_in_force_is_published(service: Service) -> None:

@@ -375,6 +375,24 @@ async def test_a_limit_on_waiting_receives_holds_over_all_processes(
     await until(free, 3)
 
 
+async def test_the_greatest_limit_lets_receives_wait(service: Service, shop: list[httpx.AsyncClient]) -> None:
+    await limit(service, parked_receives=2**53 - 1)
+    receive = {"wait": 0.1}
+    assert (await shop[0].post("/v1/queues/q/messages/receive", json=receive)).json() == {"messages": []}
+
+
+async def test_a_transaction_that_is_too_large_for_its_project_is_told_where(
+    service: Service, shop: list[httpx.AsyncClient]
+) -> None:
+    await limit(service, messages=2)
+    await send(shop[0])
+    drafts = [{"queue": "q", "body": 1}, {"queue": "q", "body": 2}]
+    answer = await shop[0].post("/v1/transactions", json={"send": drafts})
+    exceeded(answer, "messages")
+    assert answer.json()["errors"][0]["pointer"] == "/send/0"
+    assert await stored(shop[0]) == 1
+
+
 async def test_a_message_that_is_there_is_given_out_though_nobody_may_wait(
     service: Service, shop: list[httpx.AsyncClient]
 ) -> None:

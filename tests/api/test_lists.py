@@ -111,8 +111,7 @@ async def test_a_cursor_of_another_list_or_a_forged_one_is_refused(service: Serv
         f"/v1/keys?cursor={genuine}",
     ]
     for attempt in attempts:
-        status, code, _ = problem(await service.root.get(attempt))
-        assert (status, code) in {(400, "malformed_request"), (422, "invalid_request")}, attempt
+        assert problem(await service.root.get(attempt))[:2] == (400, "malformed_request"), attempt
     await service.root.put("/v1/projects/other")
     answer = await service.root.get(f"/v1/queues?cursor={genuine}", headers={"Restante-Project": "other"})
     assert problem(answer)[:2] == (400, "malformed_request")

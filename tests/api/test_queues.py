@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.in_process import Service, messages
+from tests.in_process import Service, in_process, messages
 
 pytestmark = pytest.mark.anyio
 
@@ -111,6 +111,7 @@ async def test_durations_are_whole_when_whole_and_rounded_to_the_millisecond(ser
         ({"labels": []}, "/labels", "wrong_type"),
         ({"labels": {"a": 1}}, "/labels/a", "wrong_type"),
         ({"labels": {"": "x"}}, "/labels", "wrong_form"),
+        ({"labels": {"a:b": "x"}}, "/labels", "wrong_form"),
         ({"labels": {"k" * 65: "x"}}, "/labels", "wrong_form"),
         ({"labels": {"k": "v" * 257}}, "/labels", "wrong_form"),
         ({"labels": {"k": "a\x00b"}}, "/labels", "wrong_form"),
@@ -362,3 +363,27 @@ async def test_changes_at_the_same_moment_never_close_a_cycle(service: Service) 
         assert sorted(answer.status_code for answer in answers) == [200, 200, 422]
         for name in ("a", "b", "c"):
             await service.root.patch(f"/v1/queues/{name}", json={"dead_letter": None})
+
+
+async def test_what_an_operator_allows_bounds_the_default_and_what_is_set_anew(service: Service, database: str) -> None:
+    await service.queue("old")
+    async with in_process(database, max_message_bytes=2000) as strict:
+        assert (await strict.root.put("/v1/queues/q")).json()["max_message_bytes"] == 2000
+        refused = await strict.root.put("/v1/queues/q", json={"max_message_bytes": 2001})
+        assert refused.json()["errors"][0]["pointer"] == "/max_message_bytes"
+        paused = (await strict.root.patch("/v1/queues/old", json={"paused": True})).json()
+        assert (paused["paused"], paused["max_message_bytes"]) == (True, 262144)
+        reset = await strict.root.patch("/v1/queues/old", json={"max_message_bytes": None})
+        assert reset.json()["max_message_bytes"] == 2000
+
+
+async def test_a_key_can_have_dead_letters_moved_only_where_it_may_go_itself(service: Service) -> None:
+    await service.queue("other")
+    await service.queue("shop-dead")
+    async with service.client(await service.key("manage", queues=["shop-*"])) as client:
+        for name, status in (("other", 403), ("shop-dead", 201)):
+            fields = {"dead_letter": {"queue": name, "max_receives": 1}}
+            assert (await client.put("/v1/queues/shop-q", json=fields)).status_code == status
+        answer = await client.patch("/v1/queues/shop-q", json={"dead_letter": {"queue": "other", "max_receives": 1}})
+        assert problem(answer)[:2] == (403, "forbidden")
+        assert (await client.patch("/v1/queues/shop-q", json={"dead_letter": None})).status_code == 200

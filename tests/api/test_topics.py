@@ -228,6 +228,25 @@ async def test_a_subscription_is_made_changed_read_listed_and_ended(service: Ser
     assert problem(await service.root.get(f"{T}/subscriptions/a"))[:2] == (404, "subscription_not_found")
 
 
+async def test_a_subscription_is_changed_only_if_it_is_still_what_was_read(service: Service) -> None:
+    await subscribed(service, "a")
+    S = f"{T}/subscriptions/a"  # noqa: N806
+    tag = (await service.root.get(S)).headers["etag"]
+    assert (await service.root.get(S, headers={"If-None-Match": tag})).status_code == 304
+    wanted = {"queue": "a", "filter": {"headers": {"color": ["red"]}}}
+    made = await service.root.put(S, json=wanted, headers={"If-None-Match": "*"})
+    assert problem(made)[:2] == (412, "precondition_failed")
+    changed = await service.root.put(S, json=wanted, headers={"If-Match": tag})
+    assert (changed.status_code, changed.headers["etag"] == tag) == (200, False)
+    for answer in (
+        await service.root.put(S, json={"queue": "a"}, headers={"If-Match": tag}),
+        await service.root.delete(S, headers={"If-Match": tag}),
+    ):
+        assert problem(answer)[:2] == (412, "precondition_failed")
+    assert (await service.root.get(S)).json()["filter"] == wanted["filter"]
+    assert (await service.root.delete(S, headers={"If-Match": changed.headers["etag"]})).status_code == 204
+
+
 async def test_what_cannot_be_subscribed_is_refused_with_its_field(service: Service) -> None:
     await subscribed(service, "a")
     await service.queue("fifo", type="fifo")

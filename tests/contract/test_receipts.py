@@ -150,9 +150,13 @@ async def test_a_message_can_be_deleted_by_its_id_while_nobody_holds_it(queue: Q
     assert (await queue.stats())["total"] == 0
 
 
-async def test_a_receipt_over_its_length_limit_is_refused(queue: Queue) -> None:
+async def test_what_is_too_long_for_a_receipt_is_none_and_spoils_no_batch(queue: Queue) -> None:
     answer = await queue.http.delete(f"/v1/receipts/{'x' * 10_000}")
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert (answer.status_code, answer.json()["code"]) == (404, "receipt_not_found")
+    receipt = await _held(queue)
+    items = [{"receipt": one, "action": "delete"} for one in ("x" * 201, receipt)]
+    batch = await queue.http.post("/v1/receipts/batch", json={"items": items})
+    assert [result["status"] for result in batch.json()["results"]] == ["receipt_not_found", "ok"]
 
 
 @pytest.mark.parametrize(

@@ -72,16 +72,24 @@ async def test_octets_come_back_as_they_were_sent(queue: Queue, octets: bytes) -
 async def test_raw_takes_what_belongs_to_the_message_from_headers(queue: Queue) -> None:
     headers: dict[str, Any] = {
         "Content-Type": "text/plain",
-        "Restante-Delay": "0.5",
+        "Restante-Delay": "5",
         "Restante-Ttl": "60",
         "Restante-Header-Source": "Grüße".encode(),
     }
     answer = await queue.http.post(f"{queue.path}/raw", content=b"x", headers=headers)
     assert answer.status_code == 201, answer.text
     assert await queue.receive() == []
-    message = await queue.receive_one(wait=5)
+    await queue.pass_time(5)
+    message = await queue.receive_one()
     assert message["headers"] == {"source": "Grüße"}
     assert message["content_type"] == "text/plain"
+
+
+@pytest.mark.parametrize("kind", ["pdf", "text/plain; name=\u00fc", "a/b/c", "x" * 256, "application/json+"])
+async def test_raw_keeps_whatever_its_sender_calls_it(queue: Queue, kind: str) -> None:
+    headers = {b"Content-Type": kind.encode("latin-1")}
+    assert (await queue.http.post(f"{queue.path}/raw", content=b"x", headers=headers)).status_code == 201
+    assert (await queue.receive_one())["content_type"] == kind
 
 
 async def test_json_is_read_whatever_the_content_type_says(queue: Queue) -> None:
@@ -187,6 +195,7 @@ INVALID = {
     b'{"body":1,"ttl":31536001}': "/ttl",
     b'{"body":1,"deliver_at":"2026-11-25T08:00:00"}': "/deliver_at",
     b'{"body":1,"deliver_at":"9999-12-31T23:59:59Z"}': "/deliver_at",
+    b'{"body":1,"deliver_at":"9999-12-31T23:59:59-14:00"}': "/deliver_at",
     b'{"body":1,"deliver_at":"0001-01-01T00:00:00+14:00","delay":1}': "/deliver_at",
     b'{"body":1,"deliver_at":17}': "/deliver_at",
     b'{"body":1,"content_type":"text/plain"}': "/content_type",

@@ -96,6 +96,18 @@ async def test_an_acknowledgement_with_an_error_releases_it(service: Service) ->
         await total(service, 0)
 
 
+@pytest.mark.parametrize("error", ["", 0, False, {}])
+async def test_an_error_that_says_nothing_is_one(service: Service, error: Any) -> None:
+    await service.queue()
+    async with connected(service, answer=error) as client:
+        await client.ask("subscribe", queue="q", credit=1)
+        await send(service, 1)
+        await client.next()
+        client.answer = None
+        assert (await client.next())["receive_count"] == 2
+        await total(service, 0)
+
+
 async def test_a_message_that_its_handler_failed_on_comes_again(service: Service) -> None:
     await service.queue(visibility_timeout=1)
     async with connected(service, answer=NEVER) as client:
