@@ -73,7 +73,7 @@ export function timestamp(time: string, utc: boolean): string {
   const part = (name: "FullYear" | "Month" | "Date" | "Hours" | "Minutes" | "Seconds" | "Milliseconds") =>
     utc ? at[`getUTC${name}`]() : at[`get${name}`]();
   const two = (value: number) => String(value).padStart(2, "0");
-  const date = `${part("FullYear")}-${two(part("Month") + 1)}-${two(part("Date"))}`;
+  const date = `${String(part("FullYear")).padStart(4, "0")}-${two(part("Month") + 1)}-${two(part("Date"))}`;
   const clock = `${two(part("Hours"))}:${two(part("Minutes"))}:${two(part("Seconds"))}`;
   return `${date} ${clock}.${String(part("Milliseconds")).padStart(3, "0")}${utc ? " UTC" : ""}`;
 }

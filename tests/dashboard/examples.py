@@ -1,5 +1,7 @@
 """A shop's queues: something on every screen, for tests and for photographs."""
 
+import time
+
 import httpx
 
 LONG = "a-queue-with-a-name-that-somebody-found-reasonable-late-one-evening".ljust(128, "-")
@@ -60,7 +62,11 @@ def fill(client: httpx.Client) -> None:
     worker = client.post("/v1/keys", json={"name": "worker", "scopes": ["receive"], "queues": ["orders*"]}).json()
     client.post("/v1/queues/orders/messages/receive", headers={"Authorization": f"Bearer {worker['secret']}"})
     client.put("/v1/projects/acme", json={"limits": {"messages": 1_000_000, "requests_per_second": 500}})
-    client.post("/v1/queues/orders-dead/redrive", json={"max_messages": 2})
+    task = client.post("/v1/queues/orders-dead/redrive", json={"max_messages": 2}).json()
+    ends = time.monotonic() + 20
+    while client.get(f"/v1/tasks/{task['id']}").json()["state"] == "running":
+        assert time.monotonic() < ends, "the redrive does not end"
+        time.sleep(0.05)
 
 
 def _messages(client: httpx.Client) -> None:

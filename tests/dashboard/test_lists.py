@@ -90,8 +90,12 @@ def test_a_panel_never_asks_again_before_it_was_answered(dashboard: Dashboard, c
     page.on("requestfailed", ends)
     page.route("**/v1/queues/q", answer_late)
     dashboard.open("/queues/q")
-    # It asks every two seconds, if it is answered at once.
-    page.wait_for_timeout(6000)
+    # It asks every two seconds, if it is answered at once; the second time it is not.
+    with page.expect_request_finished(
+        lambda request: asked == 2 and request.url.endswith("/v1/queues/q"), timeout=60_000
+    ):
+        pass
+    page.wait_for_timeout(2000)
     assert asked == 2
     assert twice == []
 

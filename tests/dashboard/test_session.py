@@ -52,7 +52,7 @@ def test_a_key_that_ends_leads_to_the_sign_in_and_from_there_back_to_the_same_vi
     view = page.url
     page.get_by_label("API key").fill(second["secret"])
     page.get_by_role("button", name="Sign in").click()
-    dashboard.settled()
+    expect(page.get_by_role("heading", level=1, name="q", exact=True)).to_be_visible()
     assert page.url == view
     assert view.startswith(f"{service.url}/dashboard/project/{project}/queues/q")
 
@@ -186,7 +186,7 @@ def test_a_service_that_is_away_is_told_and_found_again_by_itself(page: Page, da
         dashboard.open("/queues/q")
         port = re.sub(r".*:", "", service.url)
         service.stop()
-    expect(page.get_by_text("Restante does not answer.")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Restante does not answer.")).to_be_visible()
     expect(page.get_by_role("heading", level=1, name="q")).to_be_visible()
     with serving(data_folder, port=port, root_key=service.key, **settings):
         expect(page.get_by_text("Restante does not answer.")).to_have_count(0, timeout=40_000)

@@ -55,11 +55,13 @@ export function BulkBar({
   actions: readonly BulkAction[];
   clear: () => void;
 }) {
-  const [asked, setAsked] = useState<BulkAction | null>(null);
+  // By its name: what it does changes with what is selected, for instance when some were refused.
+  const [name, setName] = useState<string | null>(null);
+  const asked = actions.find((action) => action.name === name);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
   const run = async (action: BulkAction) => {
-    if (action.danger) return setAsked(action);
+    if (action.danger) return setName(action.name);
     setBusy(true);
     setError(null);
     await action.run().catch(setError);
@@ -88,7 +90,7 @@ export function BulkBar({
           title={`${asked.name} ${plural(count, noun)}`}
           action={`${asked.name} ${plural(count, noun)}`}
           run={asked.run}
-          onClose={() => setAsked(null)}
+          onClose={() => setName(null)}
         >
           {asked.about}
         </Confirm>

@@ -12,9 +12,13 @@ function useCopied(): [boolean, (text: string) => void] {
   return [copied, (text) => void copy(text).then(() => setCopied(true))];
 }
 
-/** The clipboard needs https or localhost; elsewhere the old way does. */
+/** The clipboard needs https or localhost, and leave; elsewhere the old way does. */
 async function copy(text: string): Promise<void> {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const written = await navigator.clipboard?.writeText(text).then(
+    () => true,
+    () => false,
+  );
+  if (written) return;
   const area = document.createElement("textarea");
   area.value = text;
   (document.querySelector("dialog[open]") ?? document.body).append(area);

@@ -20,10 +20,11 @@ interface WindowProps extends DialogProps {
 }
 
 /** A native modal dialog: the browser keeps the focus in it, and gives it back. */
-export function useModal(onClose: () => void): RefObject<HTMLDialogElement> {
+export function useModal(onClose: () => void, busy = false): RefObject<HTMLDialogElement> {
   const dialog = useRef<HTMLDialogElement>(null);
   const closing = useRef(onClose);
-  closing.current = onClose;
+  // A browser lets nobody keep a dialog open at the second Escape; what is under way is to be seen all the same.
+  closing.current = busy ? () => dialog.current?.showModal() : onClose;
   // Before the page is drawn, and so before the next key: what is typed on after a shortcut belongs to the dialog.
   useLayoutEffect(() => {
     const element = dialog.current;
@@ -41,7 +42,7 @@ export function useModal(onClose: () => void): RefObject<HTMLDialogElement> {
 }
 
 export function Dialog({ title, onClose, children, wide = false, kept = false, busy = false }: WindowProps) {
-  const dialog = useModal(onClose);
+  const dialog = useModal(onClose, busy);
   const label = useId();
   return (
     <dialog

@@ -12,7 +12,11 @@ setInterval(() => {
 
 /** The present moment, anew every second; one timer for the whole page. */
 export function useNow(): number {
-  const [moment, setMoment] = useState(now);
+  // While nobody listens, it stands still.
+  const [moment, setMoment] = useState(() => {
+    now = Date.now();
+    return now;
+  });
   useEffect(() => {
     listeners.add(setMoment);
     return () => {

@@ -40,6 +40,7 @@ export function ActOnAll({
     queryFn: async () => (await act(true)) as { matched: number },
     enabled: target !== "" && task === null,
     staleTime: 0,
+    gcTime: 0,
   });
   const title = "Act on all that match";
   if (task !== null) return <TaskDialog title={title} id={task} onClose={onClose} />;

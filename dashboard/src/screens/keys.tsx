@@ -11,12 +11,12 @@ import { Listing } from "../components/listing";
 import { PageHead } from "../components/page";
 import { usePages } from "../components/pages";
 import { fieldProblem } from "../components/problem";
+import { toggled } from "../components/selection";
 import { Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago } from "../components/time";
 import { say } from "../components/toasts";
 import { curl } from "../curl";
-import { toggled } from "./queues";
 
 const SCOPES: readonly (readonly [Scope, string])[] = [
   ["send", "Send and publish"],

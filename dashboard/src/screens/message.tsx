@@ -52,7 +52,6 @@ export function MessageScreen({ queue, id }: { queue: Queue; id: string }) {
       >
         <Actions queue={queue} seen={data} />
       </PageHead>
-      {error && <ProblemNote error={error} />}
       <div class="stack">
         <Why queue={queue.name} message={data.message} />
         <div class="aside">

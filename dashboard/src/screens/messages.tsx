@@ -1,12 +1,14 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import type { BrowsedMessage, MessageState, Queue } from "../api/schema";
 import { BulkBar, eachWhileHere, throwFirst } from "../components/bulk";
 import { Button } from "../components/button";
+import { FilterInput } from "../components/filter-input";
 import { Listing } from "../components/listing";
 import { usePages } from "../components/pages";
+import { type Selection, useSelection } from "../components/selection";
 import { Badge, Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago } from "../components/time";
@@ -16,7 +18,6 @@ import { bytes, fromField, plural, toField } from "../format";
 import { useParams } from "../params";
 import { usePreferences } from "../preferences";
 import { ActOnAll } from "./act-on-all";
-import { toggled } from "./queues";
 
 export type Names = "state" | "group" | "header" | "after" | "before" | "order" | "live";
 
@@ -35,7 +36,6 @@ export function filterOf(param: (name: Names) => string) {
 export function Messages({ queue }: { queue: Queue }) {
   const [param, setParam] = useParams<Names>();
   const { may } = useAccess();
-  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [acting, setActing] = useState(false);
   const filter = filterOf(param);
   const live = param("live") !== "";
@@ -53,11 +53,9 @@ export function Messages({ queue }: { queue: Queue }) {
       ),
     live ? { seconds: 1.5 } : {},
   );
-  // What is out of sight is not selected.
-  const shown = JSON.stringify([filter, order]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: when other messages are shown
-  useEffect(() => setSelected(new Set()), [shown]);
-  const columns = [...(may("manage") ? [selection(selected, setSelected)] : []), ...messageColumns(queue)];
+  const shown = list.isPlaceholderData ? [] : list.items.map(({ id }) => id);
+  const selection = useSelection(shown, JSON.stringify([filter, order]));
+  const columns = [...(may("manage") ? [checks(selection, shown)] : []), ...messageColumns(queue)];
   return (
     <div class="stack">
       <Filters param={param} set={setParam} fifo={queue.type === "fifo"}>
@@ -74,7 +72,7 @@ export function Messages({ queue }: { queue: Queue }) {
         columns={columns}
         keyOf={({ id }) => id}
         rowHeight={52}
-        selected={({ id }) => selected.has(id)}
+        selected={({ id }) => selection.has(id)}
         empty={
           <Empty
             title={Object.keys(filter).length > 0 ? "No message matches" : "No messages"}
@@ -87,8 +85,8 @@ export function Messages({ queue }: { queue: Queue }) {
       {live && (
         <p class="hint">The newest hundred, asked for again every 1.5 seconds while this tab is in sight.</p>
       )}
-      {selected.size > 0 && (
-        <SelectedBar queue={queue.name} ids={[...selected]} select={setSelected} renew={list.refetch} />
+      {selection.names.length > 0 && (
+        <SelectedBar queue={queue.name} selection={selection} renew={list.refetch} />
       )}
       {acting && (
         <ActOnAll
@@ -118,30 +116,28 @@ function Filters({
   const { clock } = usePreferences();
   const utc = clock === "utc";
   const input = (name: Names, label: string, placeholder = "") => (
-    <label class="inline" key={name}>
-      <span>{label}</span>
-      <input
-        type="text"
-        placeholder={placeholder}
-        value={param(name)}
-        data-filter={name === "group" ? "" : undefined}
-        autocomplete="off"
-        spellcheck={false}
-        onChange={(event) => set({ [name]: event.currentTarget.value.trim() })}
-      />
-    </label>
+    <FilterInput
+      key={name}
+      label={label}
+      type="text"
+      placeholder={placeholder}
+      value={param(name)}
+      data-filter={name === "group" ? "" : undefined}
+      commit={(value) => set({ [name]: value })}
+    />
   );
-  // The URL has the instant, so that a link means the same to everybody.
+  // The URL has the instant, so that a link means the same to everybody. Made anew for the other clock.
   const time = (name: Names, label: string) => (
-    <label class="inline" key={name}>
-      <span>{utc ? `${label}, UTC` : label}</span>
-      <input
-        type="datetime-local"
-        step={1}
-        value={toField(param(name), utc)}
-        onChange={(event) => set({ [name]: fromField(event.currentTarget.value, utc) })}
-      />
-    </label>
+    <FilterInput
+      key={`${name} ${clock}`}
+      label={utc ? `${label}, UTC` : label}
+      type="datetime-local"
+      step={1}
+      value={param(name)}
+      show={(value) => toField(value, utc)}
+      read={(text) => fromField(text, utc)}
+      commit={(value) => set({ [name]: value })}
+    />
   );
   return (
     <search class="toolbar filters">
@@ -227,10 +223,7 @@ function latin(encoded: string): string {
   return atob(encoded).replaceAll(/[^\x20-\x7e]/g, "·");
 }
 
-function selection(
-  selected: ReadonlySet<string>,
-  set: (ids: ReadonlySet<string>) => void,
-): Column<BrowsedMessage> {
+function checks(selection: Selection, shown: readonly string[]): Column<BrowsedMessage> {
   return {
     name: "check",
     kind: "check",
@@ -239,9 +232,9 @@ function selection(
       <input
         type="checkbox"
         aria-label={`Select ${id}`}
-        checked={selected.has(id)}
-        disabled={state === "leased"}
-        onChange={() => set(toggled(selected, id))}
+        checked={selection.has(id)}
+        disabled={state === "leased" || !shown.includes(id)}
+        onChange={() => selection.toggle(id)}
       />
     ),
   };
@@ -249,22 +242,21 @@ function selection(
 
 function SelectedBar({
   queue,
-  ids,
-  select,
+  selection,
   renew,
 }: {
   queue: string;
-  ids: readonly string[];
-  select: (ids: ReadonlySet<string>) => void;
+  selection: Selection;
   renew: () => unknown;
 }) {
+  const ids = selection.names;
   const remove = async () => {
     const { done, refused } = await eachWhileHere(ids, (message_id) =>
       answer(
         api.DELETE("/v1/queues/{queue}/messages/{message_id}", { params: { path: { queue, message_id } } }),
       ),
     );
-    select(new Set(refused.keys()));
+    selection.settle(ids, refused);
     say(`Deleted ${plural(done, "message")}.`);
     await renew();
     throwFirst(refused);
@@ -273,7 +265,7 @@ function SelectedBar({
     <BulkBar
       count={ids.length}
       noun="message"
-      clear={() => select(new Set())}
+      clear={() => selection.set([])}
       actions={[
         {
           name: "Delete",

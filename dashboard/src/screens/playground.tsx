@@ -48,14 +48,17 @@ function Send({ queue }: { queue: string }) {
   const [draft, setDraft] = useState(BLANK);
   const [outcome, setOutcome] = useState<string | null>(null);
   const [error, setError] = useState<Error | null>(null);
+  const [busy, setBusy] = useState(false);
   const request = requestText(draft);
   const send = async (event: Event) => {
     event.preventDefault();
+    setBusy(true);
     setError(null);
     setOutcome(null);
     await sendText(queue, request)
       .then((sent) => setOutcome(JSON.stringify(sent, null, 2)))
       .catch(setError);
+    setBusy(false);
   };
   return (
     <Card title="Send">
@@ -66,7 +69,7 @@ function Send({ queue }: { queue: string }) {
           change={(changes) => setDraft((old) => ({ ...old, ...changes }))}
         />
         <CodeBox text={curl("POST", `/v1/queues/${queue}/messages`, request)} />
-        <Button type="submit" kind="primary" icon="send" disabled={!isReady(draft)}>
+        <Button type="submit" kind="primary" icon="send" busy={busy} disabled={!isReady(draft)}>
           Send
         </Button>
         {error && <ProblemNote error={error} />}

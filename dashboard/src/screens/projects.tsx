@@ -1,17 +1,18 @@
-import { useQuery, useQueryClient } from "@tanstack/preact-query";
+import { useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api, tagged } from "../api/client";
 import type { LimitFields, Project, ProjectUse } from "../api/schema";
 import { Button } from "../components/button";
-import { Confirm, Dialog, FormDialog } from "../components/dialog";
+import { Confirm, FormDialog } from "../components/dialog";
 import { TextField } from "../components/field";
+import { FreshDialog } from "../components/fresh-dialog";
 import { Listing } from "../components/listing";
 import { PageHead } from "../components/page";
 import { usePages } from "../components/pages";
-import { fieldProblem, ProblemNote } from "../components/problem";
-import { Empty, Loading } from "../components/states";
+import { fieldProblem } from "../components/problem";
+import { Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { say } from "../components/toasts";
 import { short } from "../format";
@@ -142,19 +143,16 @@ function Used({ of, most }: { of: number | null; most: number | null }) {
   );
 }
 
-/** The limits as they are by now, which the list may not know yet. */
 function LimitsDialog({ name, onClose }: { name: string; onClose: () => void }) {
-  const { data, error } = useQuery({
-    queryKey: ["projects", "limits", name],
-    queryFn: () => tagged(api.GET("/v1/projects/{project}", { params: { path: { project: name } } })),
-    staleTime: Number.POSITIVE_INFINITY,
-    gcTime: 0,
-  });
-  if (data) return <ProjectDialog project={data.found} etag={data.etag} onClose={onClose} />;
   return (
-    <Dialog title={`Limits of ${name}`} onClose={onClose}>
-      {error ? <ProblemNote error={error} /> : <Loading />}
-    </Dialog>
+    <FreshDialog
+      title={`Limits of ${name}`}
+      name={["projects", "limits", name]}
+      read={() => tagged(api.GET("/v1/projects/{project}", { params: { path: { project: name } } }))}
+      onClose={onClose}
+    >
+      {({ found, etag }) => <ProjectDialog project={found} etag={etag} onClose={onClose} />}
+    </FreshDialog>
   );
 }
 

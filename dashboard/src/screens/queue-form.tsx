@@ -324,7 +324,7 @@ export function QueueSettings({ queue, etag, may }: { queue: Queue; etag: string
   };
   return (
     <form class="card stack" onSubmit={save} aria-label="Settings">
-      <fieldset disabled={!may}>
+      <fieldset disabled={!may || busy}>
         <QueueFieldset
           draft={draft}
           fresh={false}

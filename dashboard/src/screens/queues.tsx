@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/preact-query";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
@@ -7,10 +7,12 @@ import { every } from "../api/polling";
 import type { Queue } from "../api/schema";
 import { BulkBar, eachWhileHere, throwFirst } from "../components/bulk";
 import { Button } from "../components/button";
+import { FilterInput } from "../components/filter-input";
 import { Icon } from "../components/icon";
 import { Listing } from "../components/listing";
 import { PageHead } from "../components/page";
 import { usePages } from "../components/pages";
+import { type Selection, useSelection } from "../components/selection";
 import { Sparkline } from "../components/sparkline";
 import { Badge, Empty } from "../components/states";
 import { Amount, Oldest } from "../components/stats";
@@ -36,13 +38,11 @@ export function Queues() {
     { seconds: 5 },
   );
   const queues = sorted(list.items, sort);
-  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  // What is out of sight is not selected.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: when other queues are shown
-  useEffect(() => setSelected(new Set()), [search, label]);
+  const shown = list.isPlaceholderData ? [] : queues.map(({ name }) => name);
+  const selection = useSelection(shown, JSON.stringify([search, label]));
   const sparks = useSparks(list.items.map(({ name }) => name));
   const columns = [
-    ...(may("manage") ? [selection(selected, setSelected, queues)] : []),
+    ...(may("manage") ? [checks(selection, shown)] : []),
     ...makeColumns(sort, (next) => setParam({ sort: next === "name" ? "" : next }), sparks),
   ];
   return (
@@ -61,7 +61,7 @@ export function Queues() {
         columns={columns}
         items={queues}
         keyOf={({ name }) => name}
-        selected={({ name }) => selected.has(name)}
+        selected={({ name }) => selection.has(name)}
         empty={<NoQueues filtered={search !== "" || label !== ""} may={may("manage")} />}
       />
       {sort !== "name" && sort !== "age" && list.hasNextPage && (
@@ -72,7 +72,7 @@ export function Queues() {
           A list this long is not renewed by itself. <Button onClick={() => list.refetch()}>Renew</Button>
         </p>
       )}
-      {selected.size > 0 && <QueuesBar names={[...selected]} select={setSelected} />}
+      {selection.names.length > 0 && <QueuesBar selection={selection} />}
       {creating && <CreateQueue onClose={() => setCreating(false)} />}
     </>
   );
@@ -94,12 +94,6 @@ function sorted(queues: readonly Queue[], sort: Sort): readonly Queue[] {
   return [...queues].sort((one, other) => other.stats[sort] - one.stats[sort]);
 }
 
-export function toggled(set: ReadonlySet<string>, member: string): ReadonlySet<string> {
-  const next = new Set(set);
-  if (!next.delete(member)) next.add(member);
-  return next;
-}
-
 function Filters({
   search,
   label,
@@ -109,37 +103,17 @@ function Filters({
   label: string;
   set: (changes: { search?: string; label?: string }) => void;
 }) {
-  const [typed, setTyped] = useState(search);
-  // What this field has last asked for: any other `search` comes from a link, and is taken over.
-  const asked = useRef(search);
-  useEffect(() => {
-    if (search === asked.current) return;
-    asked.current = search;
-    setTyped(search);
-  }, [search]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: when something was typed
-  useEffect(() => {
-    const wanted = typed.trim();
-    if (wanted === asked.current) return;
-    const timer = setTimeout(() => {
-      asked.current = wanted;
-      set({ search: wanted });
-    }, 150);
-    return () => clearTimeout(timer);
-  }, [typed]);
   return (
     <div class="toolbar">
       <div class="filter">
         <Icon name="search" />
-        <input
+        <FilterInput
           type="search"
           data-filter
           aria-label="Filter by name"
           placeholder="Filter by name"
-          value={typed}
-          autocomplete="off"
-          spellcheck={false}
-          onInput={(event) => setTyped(event.currentTarget.value)}
+          value={search}
+          commit={(wanted) => set({ search: wanted })}
         />
         <kbd>/</kbd>
       </div>
@@ -256,12 +230,8 @@ function NameCell({ queue }: { queue: Queue }) {
   );
 }
 
-function selection(
-  selected: ReadonlySet<string>,
-  set: (names: ReadonlySet<string>) => void,
-  shown: readonly Queue[],
-): Column<Queue> {
-  const all = shown.length > 0 && shown.every(({ name }) => selected.has(name));
+function checks(selection: Selection, shown: readonly string[]): Column<Queue> {
+  const all = shown.length > 0 && selection.names.length === shown.length;
   return {
     name: "check",
     kind: "check",
@@ -270,31 +240,27 @@ function selection(
         type="checkbox"
         aria-label="Select all that are loaded"
         checked={all}
-        onChange={() => set(all ? new Set() : new Set(shown.map(({ name }) => name)))}
+        onChange={() => selection.set(all ? [] : shown)}
       />
     ),
     cell: ({ name }) => (
       <input
         type="checkbox"
         aria-label={`Select ${name}`}
-        checked={selected.has(name)}
-        onChange={() => set(toggled(selected, name))}
+        checked={selection.has(name)}
+        disabled={!shown.includes(name)}
+        onChange={() => selection.toggle(name)}
       />
     ),
   };
 }
 
-function QueuesBar({
-  names,
-  select,
-}: {
-  names: readonly string[];
-  select: (names: ReadonlySet<string>) => void;
-}) {
+function QueuesBar({ selection }: { selection: Selection }) {
+  const { names } = selection;
   const queries = useQueryClient();
   const each = async (verb: string, one: (queue: string) => Promise<unknown>) => {
     const { done, refused } = await eachWhileHere(names, one);
-    select(new Set(refused.keys()));
+    selection.settle(names, refused);
     say(`${verb} ${plural(done, "queue")}.`);
     await queries.invalidateQueries({ queryKey: ["queues"] });
     throwFirst(refused);
@@ -305,7 +271,7 @@ function QueuesBar({
     <BulkBar
       count={names.length}
       noun="queue"
-      clear={() => select(new Set())}
+      clear={() => selection.set([])}
       actions={[
         { name: "Pause", icon: "pause", run: () => each("Paused", pause(true)) },
         { name: "Resume", icon: "play", run: () => each("Resumed", pause(false)) },

@@ -33,6 +33,9 @@ export function Stream({ queue }: { queue: string }) {
     }
     if (frame.type === "error") setWord(frame.problem.detail);
     if (frame.type === "result" && frame.status !== "ok") setWord(frame.detail ?? frame.status);
+    // The ref of an ack is its receipt: the message is gone when the service says so.
+    if (frame.type === "result" && frame.status === "ok")
+      setMessages((old) => old.filter(({ message }) => message.receipt !== frame.ref));
   };
   const open = () => {
     setWord("");
@@ -48,10 +51,7 @@ export function Stream({ queue }: { queue: string }) {
       if (event.code !== 1000) setWord(`Closed by the service: ${event.code} ${event.reason}`);
     };
   };
-  const ack = (held: Held) => {
-    send({ type: "ack", receipt: held.message.receipt });
-    setMessages((old) => old.filter((other) => other !== held));
-  };
+  const ack = ({ message: { receipt } }: Held) => send({ type: "ack", receipt, ref: receipt });
   return (
     <Card title="Stream" action={<Badge state={state === "open" ? "active" : "disabled"}>{state}</Badge>}>
       <div class="stack">

@@ -2,12 +2,13 @@ import { useQuery, useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
-import { answer, api, verbatim } from "../api/client";
+import { answer, api, tagged, verbatim } from "../api/client";
 import type { Matches, Message, Published, Subscription, SubscriptionFields } from "../api/schema";
 import { Button, IconButton } from "../components/button";
 import { CodeBox } from "../components/copy";
 import { Confirm, FormDialog } from "../components/dialog";
 import { AreaField, TextField } from "../components/field";
+import { FreshDialog } from "../components/fresh-dialog";
 import { Card, PageHead } from "../components/page";
 import { type Page, usePages } from "../components/pages";
 import { fieldProblem, ProblemNote } from "../components/problem";
@@ -87,8 +88,11 @@ async function subscriptions(topic: string, cursor: string | undefined): Promise
   const text = (await answer(asked)) as unknown as string;
   const page = JSON.parse(text) as Page<Subscription>;
   const texts = itemTexts(memberText(text, "items") ?? "[]");
-  const filter = (index: number) => memberText(texts[index] ?? "{}", "filter") ?? "{}";
-  return { ...page, items: page.items.map((item, index) => ({ ...item, text: filter(index) })) };
+  return { ...page, items: texts.map(subscribed) };
+}
+
+function subscribed(text: string): Subscribed {
+  return { ...(JSON.parse(text) as Subscription), text: memberText(text, "filter") ?? "{}" };
 }
 
 function Subscriptions({ topic }: { topic: string }) {
@@ -147,12 +151,9 @@ function Subscriptions({ topic }: { topic: string }) {
           ))}
         </ul>
       )}
-      {edited && (
-        <SubscriptionDialog
-          topic={topic}
-          {...(edited !== "new" && { subscription: edited })}
-          onClose={() => setEdited(null)}
-        />
+      {edited === "new" && <SubscriptionDialog topic={topic} onClose={() => setEdited(null)} />}
+      {edited !== null && edited !== "new" && (
+        <EditDialog topic={topic} name={edited.name} onClose={() => setEdited(null)} />
       )}
       {ending && (
         <Confirm
@@ -174,15 +175,34 @@ function Subscriptions({ topic }: { topic: string }) {
   );
 }
 
-function SubscriptionDialog({
-  topic,
-  subscription,
-  onClose,
-}: {
+function EditDialog({ topic, name, onClose }: { topic: string; name: string; onClose: () => void }) {
+  const path = { topic, subscription: name };
+  const read = () =>
+    tagged(
+      api.GET("/v1/topics/{topic}/subscriptions/{subscription}", { params: { path }, parseAs: "text" }),
+    ) as unknown as Promise<{ found: string; etag: string | null }>;
+  return (
+    <FreshDialog
+      title={`Edit ${name}`}
+      name={["topics", "subscription", topic, name]}
+      read={read}
+      onClose={onClose}
+    >
+      {({ found, etag }) => (
+        <SubscriptionDialog topic={topic} subscription={subscribed(found)} etag={etag} onClose={onClose} />
+      )}
+    </FreshDialog>
+  );
+}
+
+interface SubscriptionProps {
   topic: string;
   subscription?: Subscribed;
+  etag?: string | null;
   onClose: () => void;
-}) {
+}
+
+function SubscriptionDialog({ topic, subscription, etag, onClose }: SubscriptionProps) {
   const [name, setName] = useState(subscription?.name ?? "");
   const [queue, setQueue] = useState(subscription?.queue ?? "");
   const [filter, setFilter] = useState(pretty(readJson(subscription?.text ?? "{}")));
@@ -190,9 +210,11 @@ function SubscriptionDialog({
   // As text: a number of twenty digits in a condition stays what it is.
   const request = `{"queue": ${JSON.stringify(queue.trim())}, "filter": ${filter.trim() || "{}"}}`;
   const save = async () => {
+    // Not over what somebody else has set meanwhile.
+    const header = etag ? { "If-Match": etag } : { "If-None-Match": "*" };
     await answer(
       api.PUT("/v1/topics/{topic}/subscriptions/{subscription}", {
-        params: { path: { topic, subscription: name.trim() } },
+        params: { path: { topic, subscription: name.trim() }, header },
         ...verbatim<SubscriptionFields>(request),
       }),
     );
@@ -242,7 +264,9 @@ function SubscriptionDialog({
 function TryMessage({ topic, fifo }: { topic: string; fifo: boolean }) {
   const { may } = useAccess();
   const [draft, setDraft] = useState(BLANK);
-  const [matches, setMatches] = useState<Matches | null>(null);
+  // With what it was asked for: an answer is not shown beside another message.
+  const [matched, setMatched] = useState<{ request: string; matches: Matches } | null>(null);
+  const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
   const request = requestText(draft);
   const options = {
@@ -252,13 +276,17 @@ function TryMessage({ topic, fifo }: { topic: string; fifo: boolean }) {
   const attempt = async (event: Event) => {
     event.preventDefault();
     setError(null);
-    await answer(api.POST("/v1/topics/{topic}/match", options)).then(setMatches).catch(setError);
+    await answer(api.POST("/v1/topics/{topic}/match", options))
+      .then((matches) => setMatched({ request, matches }))
+      .catch(setError);
   };
   const publish = async () => {
+    setBusy(true);
     setError(null);
     await answer(api.POST("/v1/topics/{topic}/messages", options))
       .then((published: Published) => say(`Published to ${plural(published.delivered_to, "queue")}.`))
       .catch(setError);
+    setBusy(false);
   };
   return (
     <Card title="Try a message">
@@ -268,17 +296,14 @@ function TryMessage({ topic, fifo }: { topic: string; fifo: boolean }) {
             draft={draft}
             fifo={fifo}
             error={error}
-            change={(changes) => {
-              setDraft((old) => ({ ...old, ...changes }));
-              setMatches(null);
-            }}
+            change={(changes) => setDraft((old) => ({ ...old, ...changes }))}
           />
           <footer class="actions">
             <Button type="submit" kind="primary" disabled={!isReady(draft)}>
               Who would get it?
             </Button>
             {may("send") && (
-              <Button icon="send" disabled={!isReady(draft)} onClick={publish}>
+              <Button icon="send" busy={busy} disabled={!isReady(draft)} onClick={publish}>
                 Publish
               </Button>
             )}
@@ -286,8 +311,8 @@ function TryMessage({ topic, fifo }: { topic: string; fifo: boolean }) {
           {error && <ProblemNote error={error} />}
         </form>
         <div class="stack">
-          {matches ? (
-            <MatchList matches={matches} />
+          {matched?.request === request ? (
+            <MatchList matches={matched.matches} />
           ) : (
             <p class="quiet">Asked here, a message goes nowhere: it is only held against the filters.</p>
           )}

@@ -132,5 +132,6 @@ function useChoices(text: string): Choice[] {
   }));
   const wanted = text.toLowerCase();
   const named = (choice: Choice) => choice.name.toLowerCase().includes(wanted);
-  return [...screens.filter(named), ...found, ...(text ? actions.filter(named) : [])];
+  // What was found may be for what was typed a moment ago.
+  return [...screens.filter(named), ...found.filter(named), ...(text ? actions.filter(named) : [])];
 }

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess, useWhoami } from "../access";
 import { useReachable } from "../api/reachable";
+import { useStale } from "../api/stale";
 import { IconButton } from "../components/button";
 import { Icon } from "../components/icon";
 import { ProblemNote } from "../components/problem";
@@ -135,7 +136,8 @@ function Navigation() {
 
 function Away() {
   const reachable = useReachable();
-  if (reachable) return null;
+  const stale = useStale();
+  if (reachable) return stale && <ProblemNote error={stale} />;
   return (
     <p class="note away" role="status">
       <Icon name="warning" />

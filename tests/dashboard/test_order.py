@@ -1,0 +1,131 @@
+"""Answers that are late, refused or missing, and people who are faster: nothing is done twice, to others, or unseen."""
+
+import json
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.dashboard.browsing import Dashboard
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def refusal(status: int, code: str) -> dict[str, object]:
+    """Return what a route is fulfilled with, as the service refuses."""
+    problem = {"title": "Refused", "status": status, "detail": "Not now.", "code": code, "request_id": "r"}
+    return {"status": status, "content_type": "application/problem+json", "body": json.dumps(problem)}
+
+
+def test_what_was_refused_is_tried_again_and_nothing_else(dashboard: Dashboard, client: httpx.Client) -> None:
+    page = dashboard.page
+    for name in ("a", "b"):
+        client.put(f"/v1/queues/{name}")
+        client.post(f"/v1/queues/{name}/messages", json={"body": 1})
+    dashboard.open("/queues")
+    page.get_by_label("Select all that are loaded").check()
+    page.route("**/v1/queues/b/purge", lambda route: route.fulfill(**refusal(429, "rate_limited")), times=1)
+    dashboard.press("Purge")
+    dashboard.press("Purge 2 queues", within=dashboard.dialog())
+    expect(dashboard.dialog().get_by_role("alert")).to_contain_text("Not now.")
+    client.post("/v1/queues/a/messages", json={"body": "came since"})
+    dashboard.press("Purge 1 queue", within=dashboard.dialog())
+    expect(dashboard.dialog()).to_have_count(0)
+    totals = [client.get(f"/v1/queues/{name}").json()["stats"]["total"] for name in ("a", "b")]
+    assert totals == [1, 0]
+
+
+def test_enter_takes_what_was_typed_and_not_what_was_found_before(dashboard: Dashboard, client: httpx.Client) -> None:
+    for name in ("orders", "orders-dead"):
+        client.put(f"/v1/queues/{name}")
+    page = dashboard.page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("ord")
+    expect(page.get_by_role("option", name="orders Queue", exact=True)).to_be_visible()
+    page.keyboard.type("ers-dead")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1, name="orders-dead")).to_be_visible()
+
+
+def test_a_secret_is_shown_whatever_was_pressed_while_it_was_made(dashboard: Dashboard) -> None:
+    held: list[Route] = []
+    page = dashboard.page
+    dashboard.go("Keys")
+    dashboard.press("Create key")
+    dashboard.dialog().get_by_label("Name").fill("worker")
+    dashboard.dialog().get_by_label("send", exact=True).check()
+    page.route("**/v1/keys", lambda route: held.append(route))  # noqa: PLW0108 - playwright takes no built-in
+    dashboard.press("Create key", within=dashboard.dialog())
+    expect(dashboard.dialog().get_by_role("button", name="Create key")).to_be_disabled()
+    for _ in range(3):
+        page.keyboard.press("Escape")
+    expect(dashboard.dialog()).to_be_visible()
+    held[0].continue_()
+    expect(dashboard.dialog()).to_contain_text("rk_")
+
+
+def test_what_cannot_be_renewed_stands_there_and_says_so(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.open("/queues")
+    page.route("**/v1/queues?*", lambda route: route.fulfill(**refusal(503, "unavailable")))
+    expect(page.get_by_role("alert")).to_contain_text("Not now.")
+    expect(dashboard.row("q")).to_be_visible()
+    page.unroute("**/v1/queues?*")
+    expect(page.get_by_role("alert")).to_have_count(0, timeout=60_000)
+
+
+def test_what_is_typed_into_a_filter_is_left_as_it_is_typed(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.open("/queues/q/messages?live=1")
+    group = page.get_by_label("Group")
+    group.press_sequentially("big customer ")
+    page.wait_for_url(re.compile(r"group=big[+ %20]+customer"))
+    with page.expect_request_finished(lambda request: "group=" in request.url):
+        pass
+    expect(group).to_have_value("big customer ")
+    dashboard.open("/queues/q/messages?group=other")
+    expect(group).to_have_value("other")
+
+
+def test_a_time_can_be_changed_key_by_key(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.open("/queues/q/messages?after=2026-11-28T10%3A00%3A00.000Z&live=1")
+    field = page.get_by_label("Sent after")
+    field.focus()
+    for key in "11272025":
+        page.keyboard.press(key)
+        page.wait_for_timeout(200)
+    page.wait_for_url(re.compile("after=2025-11-2[678]"))
+    expect(field).to_have_value(re.compile("^2025-11-27T"))
+
+
+def test_a_double_click_sends_one_message(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.go("Playground")
+    page.get_by_label("Queue", exact=True).fill("q")
+    page.get_by_label("Body", exact=True).fill("1")
+    send = page.get_by_role("region", name="Send")
+    send.get_by_role("button", name="Send", exact=True).dblclick()
+    expect(page.get_by_text('"duplicate": false')).to_be_visible()
+    assert client.get("/v1/queues/q").json()["stats"]["total"] == 1
+
+
+def test_rows_of_another_filter_cannot_be_ticked(dashboard: Dashboard, client: httpx.Client) -> None:
+    for name in ("a", "b"):
+        client.put(f"/v1/queues/{name}")
+    held: list[Route] = []
+    page = dashboard.page
+    dashboard.open("/queues")
+    page.get_by_label("Select a", exact=True).check()
+    page.route("**/v1/queues?*search=b*", lambda route: held.append(route))  # noqa: PLW0108 - as above
+    page.get_by_label("Filter by name").fill("b")
+    expect(page.get_by_label("Select a", exact=True)).to_be_disabled()
+    expect(page.get_by_role("region", name="Selection")).to_have_count(0)
+    held[0].continue_()
+    expect(page.get_by_label("Select a", exact=True)).to_have_count(0)
+    expect(page.get_by_label("Select b", exact=True)).to_be_enabled()
