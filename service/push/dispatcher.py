@@ -22,7 +22,7 @@ from service.push.sender import Sender
 from service.push.slots import SLOTS, Slot, Slots
 from service.store import attempts, pushes, webhooks
 from service.store.connections import settle_down
-from service.store.pushes import MARGIN, Report, Taken
+from service.store.pushes import MARGIN, Asked, Report, Taken
 from service.store.sealing import WrongKey
 from service.store.settles import Settle
 from service.store.store import Store
@@ -52,7 +52,7 @@ class Dispatcher:
         self._link = store.push_link
         self._in_flight: set[asyncio.Task[None]] = set()
         self._slots = Slots()
-        self._reports: dict[int, Report] = {}
+        self._reports: dict[Asked, Report] = {}
         self._ended: list[tuple[Webhook, Attempt]] = []
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -184,7 +184,7 @@ class Dispatcher:
     def _note(self, webhook: Webhook, outcome: Outcome) -> None:
         if outcome.error == INTERRUPTED:
             return
-        said = self._reports.setdefault(webhook.id, Report())
+        said = self._reports.setdefault((webhook.id, webhook.updated_at), Report())
         if outcome.succeeded:
             said.succeeded, said.failed = True, 0
             return

@@ -1,7 +1,7 @@
 """Messages for webhooks: which of them have something to do, what they take, and what came of it."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -39,6 +39,10 @@ class Wish(Struct):
     webhook_id: int
     project_id: int
     room: int
+
+
+# A webhook, and when it had last been changed before it was asked: another receiver may be behind it by now.
+Asked = tuple[int, datetime]
 
 
 class Report(Struct):
@@ -150,11 +154,12 @@ async def _claim_groups(link: Link, lease: int, wanted: list[tuple[asyncpg.Recor
     return [part for part in taken if part.rows]
 
 
-async def report(link: Link, reports: dict[int, Report]) -> None:
+async def report(link: Link, reports: dict[Asked, Report]) -> None:
     """Note what came of requests, in the order in which webhooks are locked."""
-    ordered: list[tuple[int, Report]] = sorted(reports.items())
+    ordered: list[tuple[Asked, Report]] = sorted(reports.items())
     values: list[list[Any]] = [
-        [identity for identity, _ in ordered],
+        [identity for (identity, _), _ in ordered],
+        [updated_at for (_, updated_at), _ in ordered],
         [said.succeeded for _, said in ordered],
         [said.failed for _, said in ordered],
         [said.pause for _, said in ordered],

@@ -52,6 +52,14 @@ async def looked(service: Service) -> None:
                 await asyncio.sleep(0.01)
 
 
+async def quiet(service: Service) -> None:
+    """Return when nothing is in flight any more, and what came of it has been reported."""
+    async with asyncio.timeout(10):
+        while service.app._dispatcher._in_flight:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    await looked(service)
+
+
 async def shown(service: Service, name: str = "w") -> dict[str, Any]:
     found: dict[str, Any] = (await service.root.get(f"{Q}/webhooks/{name}")).json()
     return found
@@ -166,6 +174,26 @@ async def test_a_fifo_group_is_posted_in_order_and_holds_up_no_other(service: Se
     assert bodies.index(["b", 2]) < bodies.index(["a", 1])
 
 
+async def test_what_an_old_receiver_answers_is_not_held_against_the_new_one(service: Service) -> None:
+    await service.queue()
+    moved = asyncio.Event()
+
+    async def late(_posted: Any) -> web.Response:
+        await moved.wait()
+        return web.Response(status=410)
+
+    async with sink(late) as old, sink(answers(200)) as new:
+        await webhook(service, old, retry={"delays": [0.01] * 50, "jitter": 0})
+        await send(service)
+        await old.wait_for(1)
+        assert (await service.root.patch(f"{Q}/webhooks/w", json={"url": new.url})).status_code == 200
+        moved.set()
+        await new.wait_for(1)
+        await left(service, 0)
+        await looked(service)
+    assert (await shown(service))["state"] == "active"
+
+
 async def test_410_disables_and_keeps_the_messages(service: Service) -> None:
     await service.queue()
     async with sink(answers(410)) as target:
@@ -193,6 +221,7 @@ async def test_ten_failures_open_the_circuit_and_waiting_messages_use_up_no_atte
         async with asyncio.timeout(10):
             while (await shown(service))["state"] != "circuit_open":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
+        await quiet(service)
         seen = len(target.posted)
         await looked(service)
         assert len(target.posted) == seen
@@ -209,20 +238,36 @@ async def test_ten_failures_open_the_circuit_and_waiting_messages_use_up_no_atte
 
 async def test_while_a_circuit_is_not_closed_again_one_message_at_a_time_is_tried(service: Service) -> None:
     await service.queue()
-    async with sink(answers(500)) as target:
+    may_answer = asyncio.Event()
+    may_answer.set()
+
+    async def failing(posted: Any) -> Any:
+        await may_answer.wait()
+        return await answers(500)(posted)
+
+    async def opened(openings: int) -> None:
+        """Return when the circuit is open, so often by now, and nothing is under way that might open it again."""
+        async with asyncio.timeout(10):
+            while (await shown(service))["state"] != "circuit_open":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.02)
+        await quiet(service)
+        assert openings == await service.sql.fetchval("select openings from webhook")
+
+    async with sink(failing) as target:
         await webhook(service, target, retry={"delays": [0.01] * 100, "jitter": 0}, max_concurrency=5)
         for number in range(5):
             await send(service, number)
         for openings in (1, 2):
-            async with asyncio.timeout(10):
-                while (await shown(service))["state"] != "circuit_open":  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(0.02)
+            await opened(openings)
             seen = len(target.posted)
-            assert openings == await service.sql.fetchval("select openings from webhook")
+            # As long as there is no answer to one message, no other is tried.
+            may_answer.clear()
             await service.sql.execute("update webhook set paused_until = clock_timestamp()")
             await target.wait_for(seen + 1)
             await looked(service)
             assert len(target.posted) == seen + 1
+            may_answer.set()
+        await opened(3)
         pause = "extract(epoch from paused_until - clock_timestamp())::float8"
         assert 20 < await service.sql.fetchval(f"select {pause} from webhook") <= 40
         target.answer = answers(200)
@@ -352,12 +397,13 @@ async def test_a_test_message_is_signed_posted_once_and_tells_what_came_of_it(se
 async def test_pull_and_push_share_one_ledger(service: Service) -> None:
     await service.queue()
     await send(service, "pulled")
-    [message] = (await service.root.post(f"{Q}/messages/receive", json={"visibility_timeout": 1})).json()["messages"]
+    [message] = (await service.root.post(f"{Q}/messages/receive", json={"visibility_timeout": 3000})).json()["messages"]
     async with sink() as target:
         await webhook(service, target)
         await looked(service)
         assert target.posted == []
-        [posted] = await target.wait_for(1, 5)
+        await service.sql.execute("update message set visible_at = clock_timestamp()")
+        [posted] = await target.wait_for(1)
         await left(service, 0)
     assert posted.headers["webhook-id"] == message["id"]
     gone = await service.root.delete(f"/v1/receipts/{message['receipt']}")

@@ -70,7 +70,7 @@ cross join lateral (
 select not exists (select from webhook where enabled) as idle;
 
 -- name: report
--- What came of a webhook's requests since the last report: how many failed after the last success, if there was one. Ten
+-- What came of a webhook's requests since the last report, as far as it is still what it was when they were made: how many failed after the last success, if there was one. Ten
 -- failures in a row open the circuit when the last success is over 30 s ago: it pauses 10 s, each time twice as long, up
 -- to 10 minutes, and longer where the receiver asks for it.
 with moment as materialized (
@@ -83,9 +83,11 @@ with moment as materialized (
         case when a.succeeded then moment.now else w.last_success_at end as last_success_at,
         w.paused_until
     from moment
-    cross join unnest($1::bigint[], $2::boolean[], $3::integer[], $4::interval[], $5::boolean[])
-        as a (id, succeeded, failed, pause, disabled)
-    cross join lateral (select w.* from webhook as w where w.id = a.id for update) as w
+    cross join unnest($1::bigint[], $2::timestamptz[], $3::boolean[], $4::integer[], $5::interval[], $6::boolean[])
+        as a (id, updated_at, succeeded, failed, pause, disabled)
+    cross join lateral (
+        select w.* from webhook as w where w.id = a.id and w.updated_at = a.updated_at for update
+    ) as w
 ), judged as (
     select
         seen.*,
