@@ -132,9 +132,12 @@ class Holder(Document):
     """What holds a group."""
 
     message_id: str
-    reason: Literal["lease", "delay"]
+    reason: Annotated[
+        Literal["lease", "delay", "webhook"],
+        Field(description="`webhook`: blocked after its last attempt, until a retry."),
+    ]
     since: Annotated[Time | None, Field(description="Since when; null if that was not kept.")]
-    until: Time
+    until: Annotated[Time | None, Field(description="Null: until a retry.")]
 
 
 class Group(Document):
@@ -296,11 +299,12 @@ def _waiting_for(waits: model.WaitingFor) -> WaitingFor:
 def _group(row: Any) -> Group:
     held_by = None
     if row["id"] is not None:
+        blocked = row["lease"] is None and row["pushed_by"] is not None
         held_by = Holder(
             message_id=str(row["id"]),
-            reason="delay" if row["lease"] is None else "lease",
+            reason="webhook" if blocked else "delay" if row["lease"] is None else "lease",
             since=_since(row),
-            until=row["until"],
+            until=None if blocked else row["until"],
         )
     return Group(group=row["name"] or None, depth=row["depth"], held_by=held_by)
 

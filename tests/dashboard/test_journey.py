@@ -213,9 +213,69 @@ def test_many_queues_are_paused_and_deleted_at_once_and_the_question_names_them(
     page.get_by_label("Select all that are loaded").check()
     dashboard.press("Delete")
     expect(dashboard.dialog()).to_contain_text("shop-3")
+    dashboard.dialog().get_by_label("Type 4 queues to confirm").fill("4 queues")
     dashboard.press("Delete 4 queues", within=dashboard.dialog())
     expect(page.get_by_text("No queue matches")).to_be_visible()
     assert [item["name"] for item in client.get("/v1/queues").json()["items"]] == ["other"]
+
+
+def test_a_dead_letter_that_is_repaired_goes_back_where_it_came_from(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    for name in ("dead", "other"):
+        client.put(f"/v1/queues/{name}")
+    client.put("/v1/queues/q", json={"dead_letter": {"queue": "dead", "max_receives": 1}})
+    client.post("/v1/queues/q/messages", json={"body": "broken"})
+    [message] = client.post("/v1/queues/q/messages/receive").json()["messages"]
+    client.post(f"/v1/receipts/{message['receipt']}/reject", json={"error": "no JSON"})
+    dashboard.open(f"/queues/dead/messages/{message['id']}")
+    dashboard.press("As curl")
+    expect(dashboard.page.get_by_text("/v1/queues/q/messages")).to_be_visible()
+    dashboard.press("Edit and send again")
+    dialog = dashboard.dialog()
+    expect(dialog.get_by_label("To the queue")).to_have_value("q")
+    dialog.get_by_label("Body", exact=True).fill('"mended"')
+    dashboard.press("Send", within=dialog)
+    expect(dialog).to_have_count(0)
+    [again] = client.get("/v1/queues/q/messages").json()["items"]
+    assert again["preview"] == '"mended"'
+
+
+def test_a_blocked_group_says_so_and_leads_to_its_webhook(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q", json={"type": "fifo"})
+    hook = {"url": "http://127.0.0.1:9/", "retry": {"delays": []}, "on_exhausted": "block"}
+    client.put("/v1/queues/q/webhooks/erp", json=hook).raise_for_status()
+    client.post("/v1/queues/q/messages", json={"body": 1, "group": "customer-17"})
+    page = dashboard.page
+    dashboard.open("/queues/q/groups")
+    expect(dashboard.row("customer-17")).to_contain_text("blocked")
+    expect(dashboard.row("customer-17")).to_contain_text("a retry")
+    page.get_by_role("link", name="blocked").click()
+    page.get_by_role("link", name="Retry it there").click()
+    expect(dashboard.row("erp")).to_be_visible()
+
+
+def test_a_webhook_that_was_disabled_says_why_and_is_enabled_by_a_click(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    client.put("/v1/queues/q/webhooks/erp", json={"url": "http://127.0.0.1:9/", "enabled": False})
+    dashboard.open("/queues/q/webhooks/erp")
+    expect(dashboard.page.get_by_text("It was switched off.")).to_be_visible()
+    dashboard.press("Enable")
+    expect(dashboard.page.get_by_text("Nothing is pushed now.")).to_have_count(0)
+    assert client.get("/v1/queues/q/webhooks/erp").json()["enabled"] is True
+
+
+def test_what_was_not_answered_is_asked_again_though_it_is_not_renewed(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    client.post("/v1/queues/q/messages", json={"body": "here"})
+    page = dashboard.page
+    page.route("**/v1/queues/q/messages?*", lambda route: route.abort(), times=2)
+    page.goto(f"{dashboard.base}/queues/q/messages")
+    expect(dashboard.row("here")).to_be_visible()
 
 
 def test_a_queue_is_deleted_only_after_its_name_was_typed(dashboard: Dashboard, client: httpx.Client) -> None:

@@ -27,9 +27,13 @@ def test_what_was_refused_is_tried_again_and_nothing_else(dashboard: Dashboard, 
     page.get_by_label("Select all that are loaded").check()
     page.route("**/v1/queues/b/purge", lambda route: route.fulfill(**refusal(429, "rate_limited")), times=1)
     dashboard.press("Purge")
+    expect(dashboard.dialog().get_by_role("listitem").first).to_contain_text("1 message")
+    confirm = dashboard.dialog().get_by_label(re.compile("to confirm"))
+    confirm.fill("2 queues")
     dashboard.press("Purge 2 queues", within=dashboard.dialog())
     expect(dashboard.dialog().get_by_role("alert")).to_contain_text("Not now.")
     client.post("/v1/queues/a/messages", json={"body": "came since"})
+    confirm.fill("1 queue")
     dashboard.press("Purge 1 queue", within=dashboard.dialog())
     expect(dashboard.dialog()).to_have_count(0)
     totals = [client.get(f"/v1/queues/{name}").json()["stats"]["total"] for name in ("a", "b")]

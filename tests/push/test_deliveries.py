@@ -202,6 +202,7 @@ async def test_410_disables_and_keeps_the_messages(service: Service) -> None:
         async with asyncio.timeout(5):
             while (await shown(service))["state"] != "disabled":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
+        await quiet(service)
         seen = len(target.posted)
         await looked(service)
         assert len(target.posted) == seen
@@ -289,6 +290,7 @@ async def test_a_receiver_that_asks_for_a_pause_is_left_alone(service: Service) 
         async with asyncio.timeout(10):
             while (await shown(service))["state"] != "paused":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
+        await quiet(service)
         seen = len(target.posted)
         await looked(service)
         assert len(target.posted) == seen <= 3
@@ -354,9 +356,11 @@ async def test_blocked_messages_hold_their_group_and_stay(service: Service) -> N
         await send(service, "first", group="a")
         await send(service, "second", group="a")
         await target.wait_for(1)
-        await looked(service)
+        await quiet(service)
     assert len(target.posted) == 1
     assert await total(service) == 2
+    [group] = (await service.root.get(f"{Q}/groups?blocked=true")).json()["items"]
+    assert (group["held_by"]["reason"], group["held_by"]["until"]) == ("webhook", None)
 
 
 @pytest.mark.parametrize("mode", ["envelope", "cloudevents"])

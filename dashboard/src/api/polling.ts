@@ -9,13 +9,26 @@ const took = new Map<string, number>();
 /** In a row, up to now. */
 const failures = new Map<string, number>();
 
-/** Return what to give to `refetchInterval`, for a panel that wants to be renewed so often (seconds). */
-export function every(seconds: number) {
+/** Seconds after which what is not renewed by itself is asked for again, if it was not answered. */
+const AGAIN = 3;
+
+/**
+ * Return what to give to `refetchInterval`, for a panel that wants to be renewed so often (seconds); null: only until it is
+ * answered.
+ */
+export function every(wanted: number | null) {
   // biome-ignore lint/suspicious/noExplicitAny: whatever the query holds
-  return (query: Query<any, any, any, any>): number => {
+  return (query: Query<any, any, any, any>): number | false => {
+    if (wanted === null && !isAway(query.state.error)) return false;
+    const seconds = wanted ?? AGAIN;
     const failed = Math.min(failures.get(query.queryHash) ?? 0, 5);
     return interval(seconds * 1000, took.get(query.queryHash) ?? 0, failed);
   };
+}
+
+/** Tell whether asking again may help: nobody answered, or the service could not. */
+function isAway(error: unknown): boolean {
+  return error instanceof ProblemError && (error.problem.status === 0 || error.problem.status >= 500);
 }
 
 /** Return how long to rest (milliseconds): at least ten times as long as the last answer took. */
@@ -34,6 +47,7 @@ export function makeQueryClient(): QueryClient {
           failures < 1 && error instanceof ProblemError && error.problem.status === 0,
         retryDelay: 1_000,
         throwOnError: false,
+        refetchInterval: every(null),
       },
       mutations: { networkMode: "always", retry: false },
     },

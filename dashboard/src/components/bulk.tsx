@@ -14,6 +14,8 @@ export interface BulkAction {
   /** Asked about first. */
   danger?: boolean;
   about?: ComponentChildren;
+  /** To be typed before it is done. */
+  typed?: string;
   run: () => Promise<unknown>;
 }
 
@@ -90,6 +92,7 @@ export function BulkBar({
           title={`${asked.name} ${plural(count, noun)}`}
           action={`${asked.name} ${plural(count, noun)}`}
           run={asked.run}
+          {...(asked.typed && { typed: asked.typed })}
           onClose={() => setName(null)}
         >
           {asked.about}

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { Icon } from "./icon";
 
@@ -91,8 +91,14 @@ export function Tabs({
   tabs: readonly (readonly [string, string])[];
   current: string;
 }) {
+  const list = useRef<HTMLElement>(null);
+  // On a narrow screen they are wider than the window.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when another one is the current one
+  useEffect(() => {
+    list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [current]);
   return (
-    <nav class="tabs" aria-label="Parts">
+    <nav ref={list} class="tabs" aria-label="Parts">
       {tabs.map(([tab, name]) => (
         <Link
           key={tab}

@@ -14,7 +14,7 @@ const RENEWED_PAGES = 3;
 export function usePages<T>(
   key: QueryKey,
   fetchPage: (cursor: string | undefined) => Promise<Page<T>>,
-  { seconds, enabled = true }: { seconds?: number; enabled?: boolean } = {},
+  { seconds = null, enabled = true }: { seconds?: number | null; enabled?: boolean } = {},
 ) {
   const query = useInfiniteQuery({
     queryKey: key,
@@ -24,9 +24,7 @@ export function usePages<T>(
     placeholderData: keepPreviousData,
     enabled,
     refetchInterval: (query) =>
-      seconds === undefined || (query.state.data?.pages.length ?? 0) > RENEWED_PAGES
-        ? false
-        : every(seconds)(query),
+      (query.state.data?.pages.length ?? 0) > RENEWED_PAGES ? false : every(seconds)(query),
     refetchOnWindowFocus: (query) => (query.state.data?.pages.length ?? 0) <= RENEWED_PAGES,
   });
   const pages = query.data?.pages ?? [];

@@ -42,6 +42,7 @@ const TONES: Record<string, string> = {
   paused: "amber",
   circuit_open: "red",
   failed: "red",
+  blocked: "red",
   disabled: "grey",
   cancelled: "grey",
 };

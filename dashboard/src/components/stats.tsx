@@ -1,5 +1,5 @@
 import type { QueueStats } from "../api/schema";
-import { count, duration, short } from "../format";
+import { count, duration, plural, short } from "../format";
 import { Figure } from "./page";
 
 /** The number of messages in some state; `~` where the service has estimated. */
@@ -12,6 +12,11 @@ export function Amount({ stats, of }: { stats: QueueStats; of: "ready" | "delaye
       {short(value)}
     </span>
   );
+}
+
+/** How many messages there are, for a sentence. */
+export function messagesIn(stats: QueueStats): string {
+  return `${stats.approximate ? "about " : ""}${plural(stats.total, "message")}`;
 }
 
 /** How long the message that waits longest has been ready. */

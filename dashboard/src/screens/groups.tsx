@@ -63,6 +63,8 @@ export function Groups({ queue }: { queue: Queue }) {
   );
 }
 
+const HELD = { lease: "leased", delay: "delayed", webhook: "blocked" };
+
 function columns(queue: string): Column<Group>[] {
   return [
     {
@@ -86,7 +88,7 @@ function columns(queue: string): Column<Group>[] {
         held_by && (
           <span class="name-cell">
             <Link href={`/queues/${queue}/messages/${held_by.message_id}`}>
-              <Badge state={held_by.reason === "lease" ? "leased" : "delayed"} />
+              <Badge state={HELD[held_by.reason]} />
             </Link>
             <Link class="mono clip extra" href={`/queues/${queue}/messages/${held_by.message_id}`}>
               {held_by.message_id}
@@ -98,7 +100,7 @@ function columns(queue: string): Column<Group>[] {
       name: "since",
       head: "Until",
       kind: "number extra",
-      cell: ({ held_by }) => held_by && <Ago time={held_by.until} />,
+      cell: ({ held_by }) => (held_by?.until ? <Ago time={held_by.until} /> : held_by && "a retry"),
     },
   ];
 }

@@ -17,6 +17,8 @@ import type { Column } from "../components/table";
 import { Ago } from "../components/time";
 import { say } from "../components/toasts";
 import { curl } from "../curl";
+import { fromField } from "../format";
+import { usePreferences } from "../preferences";
 
 const SCOPES: readonly (readonly [Scope, string])[] = [
   ["send", "Send and publish"],
@@ -139,12 +141,13 @@ function CreateKey({ onClose }: { onClose: () => void }) {
   const [patterns, setPatterns] = useState("*");
   const [expires, setExpires] = useState("");
   const [secret, setSecret] = useState<string | null>(null);
+  const utc = usePreferences().clock === "utc";
   const create = async () => {
     const body = {
       name: name.trim(),
       scopes: SCOPES.map(([scope]) => scope).filter((scope) => scopes.has(scope)),
       queues: patterns.split(/[\s,]+/).filter(Boolean),
-      expires_at: expires ? new Date(expires).toISOString() : null,
+      expires_at: fromField(expires, utc) || null,
     };
     const made = await answer(api.POST("/v1/keys", { body }));
     setSecret(made.secret);
@@ -202,7 +205,7 @@ function CreateKey({ onClose }: { onClose: () => void }) {
             hint="Patterns with * at their end, separated by commas: orders-*, mail"
           />
           <TextField
-            label="Expires"
+            label={utc ? "Expires, UTC" : "Expires"}
             type="datetime-local"
             value={expires}
             onValue={setExpires}

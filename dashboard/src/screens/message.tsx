@@ -111,7 +111,8 @@ function Why({ queue, message }: { queue: string; message: WholeMessage }) {
   if (!waiting)
     return (
       <p class="note good" role="note">
-        It is ready: the next consumer that asks may get it.
+        It is ready: the next consumer that asks {message.dead_letter ? "this dead-letter queue" : ""} may get
+        it.
       </p>
     );
   return (
@@ -164,8 +165,24 @@ function Reason({ queue, waiting }: { queue: string; waiting: WaitingFor }) {
     case "paused":
       return <>the queue is paused.</>;
     default:
-      return <>its webhook waits{waiting.detail && `: ${waiting.detail}`}.</>;
+      return <WebhookWaits queue={queue} detail={waiting.detail ?? null} />;
   }
+}
+
+function WebhookWaits({ queue, detail }: { queue: string; detail: string | null }) {
+  const webhooks = `/queues/${queue}/webhooks`;
+  if (detail === "blocked")
+    return (
+      <>
+        its last attempt failed, and its webhook keeps what it cannot deliver.{" "}
+        <Link href={webhooks}>Retry it there</Link>.
+      </>
+    );
+  return (
+    <>
+      <Link href={webhooks}>its webhook</Link> waits{detail && `: ${detail}`}.
+    </>
+  );
 }
 
 function Facts({ message, queue }: { message: WholeMessage; queue: Queue }) {
@@ -320,6 +337,8 @@ function Actions({ queue, seen }: { queue: Queue; seen: Seen }) {
   const queries = useQueryClient();
   const path = { queue: queue.name, message_id: seen.message.id };
   const close = () => setOpen(null);
+  // A message that was repaired belongs where it came from, not among the dead.
+  const target = seen.message.dead_letter?.source_queue ?? queue.name;
   return (
     <>
       <Button
@@ -342,12 +361,12 @@ function Actions({ queue, seen }: { queue: Queue; seen: Seen }) {
       {open === "curl" && (
         <div class="below">
           <CodeBox
-            text={curl("POST", `/v1/queues/${queue.name}/messages`, requestText(draftOf(seen)))}
+            text={curl("POST", `/v1/queues/${target}/messages`, requestText(draftOf(seen)))}
             label="Copy the command"
           />
         </div>
       )}
-      {open === "again" && <SendDialog queue={queue.name} start={draftOf(seen)} onClose={close} />}
+      {open === "again" && <SendDialog queue={target} start={draftOf(seen)} elsewhere onClose={close} />}
       {open === "delete" && (
         <Confirm
           title="Delete this message"

@@ -103,7 +103,9 @@ function Figures({ seen }: { seen: Seen }) {
         title={`${webhooks.succeeded} of ${webhooks.attempts} attempts in the last hour`}
       >
         {webhooks.attempts > 0 ? `${((100 * webhooks.succeeded) / webhooks.attempts).toFixed(1)} %` : "–"}
-        <small>{broken ? `${broken} not working` : `${webhooks.active} active`}</small>
+        <small>
+          <Link href="/webhooks">{broken ? `${broken} not working` : `${webhooks.active} active`}</Link>
+        </small>
       </Figure>
       {database && <DatabaseFigure database={database} />}
     </div>
@@ -140,7 +142,7 @@ function Waiting({ seen }: { seen: Seen }) {
         <ul class="bars">
           {seen.oldest.map(({ queue, stats, paused }) => (
             <li key={queue}>
-              <Link href={`/queues/${queue}`} class="bar">
+              <Link href={`/queues/${queue}/messages?state=ready`} class="bar">
                 <span class="bar-name mono clip">{queue}</span>
                 {paused && <Badge state="paused" />}
                 <span class="bar-value">

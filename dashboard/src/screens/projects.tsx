@@ -15,7 +15,7 @@ import { fieldProblem } from "../components/problem";
 import { Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { say } from "../components/toasts";
-import { short } from "../format";
+import { plural, short } from "../format";
 import { inProject } from "../project";
 
 const LIMITS: readonly (readonly [keyof LimitFields, string])[] = [
@@ -72,8 +72,10 @@ export function Projects() {
           }}
         >
           <p>
-            Every queue, message, topic, webhook and key of <strong class="mono">{deleted.name}</strong> is
-            removed for good.
+            Everything in <strong class="mono">{deleted.name}</strong> is removed for good:{" "}
+            {plural(deleted.use.queues, "queue")}
+            {deleted.use.messages !== null && ` with ${plural(deleted.use.messages, "message")}`}, its topics,
+            webhooks and keys.
           </p>
         </Confirm>
       )}

@@ -10,6 +10,7 @@ import { Confirm } from "../components/dialog";
 import { PageHead, Tabs } from "../components/page";
 import { ProblemNote } from "../components/problem";
 import { Badge, Loading } from "../components/states";
+import { messagesIn } from "../components/stats";
 import { say } from "../components/toasts";
 import { count } from "../format";
 import { DeadLetterGroups } from "./dead-letter-groups";
@@ -116,7 +117,8 @@ function QueueHead({ queue }: { queue: Queue }) {
       {open === "purge" && (
         <Confirm
           title={`Purge ${queue.name}`}
-          action={`Purge ${count(queue.stats.total)} messages`}
+          action={`Purge ${messagesIn(queue.stats)}`}
+          typed={queue.name}
           run={async () => {
             const { purged } = await answer(api.POST("/v1/queues/{queue}/purge", { params: { path } }));
             say(`Purged ${count(purged)} messages.`);
@@ -125,8 +127,8 @@ function QueueHead({ queue }: { queue: Queue }) {
           onClose={close}
         >
           <p>
-            All {count(queue.stats.total)} messages of <strong class="mono">{queue.name}</strong> are removed
-            for good, those that consumers hold ({count(queue.stats.leased)}) too.
+            Everything in <strong class="mono">{queue.name}</strong> is removed for good:{" "}
+            {messagesIn(queue.stats)}, those that consumers hold ({count(queue.stats.leased)}) too.
           </p>
         </Confirm>
       )}
@@ -144,8 +146,8 @@ function QueueHead({ queue }: { queue: Queue }) {
           onClose={close}
         >
           <p>
-            The queue goes with its {count(queue.stats.total)} messages, its webhooks and its subscriptions.
-            Receipts that consumers hold are worthless from then on.
+            The queue goes with {messagesIn(queue.stats)}, its webhooks and its subscriptions. Receipts that
+            consumers hold are worthless from then on.
           </p>
         </Confirm>
       )}

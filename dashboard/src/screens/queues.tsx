@@ -15,7 +15,7 @@ import { usePages } from "../components/pages";
 import { type Selection, useSelection } from "../components/selection";
 import { Sparkline } from "../components/sparkline";
 import { Badge, Empty } from "../components/states";
-import { Amount, Oldest } from "../components/stats";
+import { Amount, messagesIn, Oldest } from "../components/stats";
 import type { Column } from "../components/table";
 import { say } from "../components/toasts";
 import { curl } from "../curl";
@@ -72,7 +72,7 @@ export function Queues() {
           A list this long is not renewed by itself. <Button onClick={() => list.refetch()}>Renew</Button>
         </p>
       )}
-      {selection.names.length > 0 && <QueuesBar selection={selection} />}
+      {selection.names.length > 0 && <QueuesBar queues={queues} selection={selection} />}
       {creating && <CreateQueue onClose={() => setCreating(false)} />}
     </>
   );
@@ -255,8 +255,10 @@ function checks(selection: Selection, shown: readonly string[]): Column<Queue> {
   };
 }
 
-function QueuesBar({ selection }: { selection: Selection }) {
+function QueuesBar({ queues, selection }: { queues: readonly Queue[]; selection: Selection }) {
   const { names } = selection;
+  const chosen = queues.filter(({ name }) => selection.has(name));
+  const typed = plural(names.length, "queue");
   const queries = useQueryClient();
   const each = async (verb: string, one: (queue: string) => Promise<unknown>) => {
     const { done, refused } = await eachWhileHere(names, one);
@@ -278,7 +280,10 @@ function QueuesBar({ selection }: { selection: Selection }) {
         {
           name: "Purge",
           danger: true,
-          about: <NameList names={names} lead="All messages of these queues are removed, leased ones too:" />,
+          typed,
+          about: (
+            <QueueList queues={chosen} lead="All messages of these queues are removed, leased ones too:" />
+          ),
           run: () =>
             each("Purged", (queue) =>
               answer(api.POST("/v1/queues/{queue}/purge", { params: { path: { queue } } })),
@@ -287,7 +292,8 @@ function QueuesBar({ selection }: { selection: Selection }) {
         {
           name: "Delete",
           danger: true,
-          about: <NameList names={names} lead="These queues are deleted with all their messages:" />,
+          typed,
+          about: <QueueList queues={chosen} lead="These queues are deleted with all their messages:" />,
           run: () =>
             each("Deleted", (queue) =>
               answer(api.DELETE("/v1/queues/{queue}", { params: { path: { queue } } })),
@@ -298,18 +304,18 @@ function QueuesBar({ selection }: { selection: Selection }) {
   );
 }
 
-function NameList({ names, lead }: { names: readonly string[]; lead: string }) {
+function QueueList({ queues, lead }: { queues: readonly Queue[]; lead: string }) {
   return (
     <>
       <p>{lead}</p>
       <ul class="names">
-        {names.slice(0, 10).map((name) => (
-          <li key={name} class="mono">
-            {name}
+        {queues.slice(0, 10).map(({ name, stats }) => (
+          <li key={name}>
+            <span class="mono">{name}</span> <span class="faint">{messagesIn(stats)}</span>
           </li>
         ))}
       </ul>
-      {names.length > 10 && <p>and {names.length - 10} more.</p>}
+      {queues.length > 10 && <p>and {queues.length - 10} more.</p>}
     </>
   );
 }

@@ -197,15 +197,20 @@ export function MessageFields({
 }
 
 export function SendDialog({
-  queue,
+  queue: name,
   onClose,
   start = BLANK,
+  elsewhere = false,
 }: {
   queue: string;
   onClose: () => void;
   start?: MessageDraft;
+  /** It may go to another queue. */
+  elsewhere?: boolean;
 }) {
   const [draft, setDraft] = useState(start);
+  const [typed, setTyped] = useState(name);
+  const queue = typed.trim();
   const queries = useQueryClient();
   const request = requestText(draft);
   const send = async () => {
@@ -218,13 +223,14 @@ export function SendDialog({
       title={`Send to ${queue}`}
       action="Send"
       icon="send"
-      ready={isReady(draft)}
+      ready={isReady(draft) && queue !== ""}
       run={send}
       onClose={onClose}
       wide
     >
       {(error) => (
         <>
+          {elsewhere && <TextField label="To the queue" mono required value={typed} onValue={setTyped} />}
           <MessageFields
             draft={draft}
             error={error}

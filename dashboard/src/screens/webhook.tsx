@@ -23,6 +23,14 @@ import { AttemptDetail } from "./attempt";
 import { TaskDialog } from "./task-progress";
 import { percent, Secret, WebhookDialog } from "./webhooks";
 
+/** The API's words for why a webhook rests. */
+const REASONS: Record<string, string> = {
+  circuit_open: "Ten attempts in a row failed; one is made when the pause is over.",
+  retry_after: "Its receiver asked for a pause.",
+  gone: "Its receiver answered 410, it wants no more.",
+  "enabled is false": "It was switched off.",
+};
+
 type Open = "edit" | "rotate" | "retry" | "delete" | "test" | null;
 
 export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook: string }) {
@@ -51,7 +59,8 @@ export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook
         {webhook.state !== "active" && (
           <p class="note away" role="status">
             <span>
-              <strong>Nothing is pushed now.</strong> {webhook.state_reason}
+              <strong>Nothing is pushed now.</strong>{" "}
+              {REASONS[webhook.state_reason ?? ""] ?? webhook.state_reason}
               {webhook.until && (
                 <>
                   {" "}
@@ -95,6 +104,12 @@ function Actions({ queue, webhook, etag }: { queue: string; webhook: Webhook; et
   const path = { queue, webhook: webhook.name };
   const close = () => setOpen(null);
   const renew = () => queries.invalidateQueries({ queryKey: ["queues"] });
+  const enable = async () => {
+    const params = { path, header: etag ? { "If-Match": etag } : {} };
+    await answer(api.PATCH("/v1/queues/{queue}/webhooks/{webhook}", { params, body: { enabled: true } }));
+    say(`Enabled ${webhook.name}.`);
+    await renew();
+  };
   if (!may("manage")) return null;
   return (
     <>
@@ -104,6 +119,11 @@ function Actions({ queue, webhook, etag }: { queue: string; webhook: Webhook; et
       <Button icon="refresh" onClick={() => setOpen("retry")}>
         Retry failed …
       </Button>
+      {!webhook.enabled && (
+        <Button icon="play" onClick={() => enable().catch((error) => say(error.message))}>
+          Enable
+        </Button>
+      )}
       <Button onClick={() => setOpen("edit")}>Edit</Button>
       <Button onClick={() => setOpen("rotate")}>Rotate secret</Button>
       <Button kind="danger" onClick={() => setOpen("delete")}>

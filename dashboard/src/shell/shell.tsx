@@ -117,7 +117,7 @@ function Navigation() {
   // biome-ignore lint/correctness/useExhaustiveDependencies: when another entry is the current one
   useEffect(() => {
     list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  }, [location]);
+  }, [location, access.whoami]);
   return (
     <nav class="navigation" aria-label="Screens">
       <ul ref={list}>

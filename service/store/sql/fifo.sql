@@ -301,12 +301,13 @@ with moment as materialized (
     order by looked.name
     limit $5
 )
-select part.name, part.depth, part.held, part.place, held.id, held.lease, held.receive_count, held.until
+select
+    part.name, part.depth, part.held, part.place, held.id, held.lease, held.pushed_by, held.receive_count, held.until
 from part
 left join lateral (
-    select m.id, m.lease, m.receive_count, m.visible_at as until
+    select m.id, m.lease, m.pushed_by, m.receive_count, m.visible_at as until
     from (
-        select m.id, m.lease, m.receive_count, m.visible_at, m.seq
+        select m.id, m.lease, m.pushed_by, m.receive_count, m.visible_at, m.seq
         from message as m
         where part.held and m.queue_number = $1 and m.message_group = part.name and m.seq is not null
         order by m.seq
