@@ -23,12 +23,23 @@ export interface TableProps<T> {
   /** There are more: asked for when the end comes into sight. */
   more?: { load: () => void; loading: boolean; has: boolean; error: Error | null } | undefined;
   selected?: (item: T) => boolean;
+  /** On a narrow screen it scrolls sideways, and hides no column. */
+  whole?: boolean;
 }
 
 const MARGIN = 10;
 
 /** A table that draws the rows in sight only. It scrolls with the page. */
-export function Table<T>({ label, columns, items, keyOf, rowHeight = 46, more, selected }: TableProps<T>) {
+export function Table<T>({
+  label,
+  columns,
+  items,
+  keyOf,
+  rowHeight = 46,
+  more,
+  selected,
+  whole = false,
+}: TableProps<T>) {
   const body = useRef<HTMLTableSectionElement>(null);
   const [first, last] = useRowsInSight(body, items.length, rowHeight);
   // After a failure somebody has to ask: it would fail again at once, for ever.
@@ -38,7 +49,7 @@ export function Table<T>({ label, columns, items, keyOf, rowHeight = 46, more, s
     if (near && !more?.loading) load?.();
   }, [near, more?.loading, load]);
   return (
-    <div class="table-box">
+    <div class={whole ? "table-box whole" : "table-box"}>
       <table class="table" aria-label={label} aria-rowcount={items.length + 1}>
         <thead>
           <tr>

@@ -44,6 +44,7 @@ export function Groups({ queue }: { queue: Queue }) {
       <Listing
         list={list}
         label="Groups"
+        whole
         columns={columns(queue.name)}
         keyOf={({ group }) => JSON.stringify(group)}
         empty={

@@ -49,6 +49,7 @@ export function Keys() {
       <Listing
         list={list}
         label="Keys"
+        whole
         columns={columns(setRevoking, whoami?.key_id ?? null)}
         keyOf={({ id }) => id}
         rowHeight={52}

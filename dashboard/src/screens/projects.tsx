@@ -51,6 +51,7 @@ export function Projects() {
       <Listing
         list={list}
         label="Projects"
+        whole
         columns={columns(whoami?.project ?? "", setEdited, setDeleted)}
         keyOf={({ name }) => name}
         empty={<Empty title="No projects" />}
