@@ -32,13 +32,20 @@ class Serving:
 
     def workers(self) -> list[psutil.Process]:
         """Return the service's processes of RESTANTE_PROCESSES."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return [child for child in psutil.Process(self.process.pid).children() if _is_worker(child)]
 
     def stop(self, seconds: float = 30) -> int:
         """Tell it to stop, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        # It has died since it was listed, or is a zombie, which is a kind of this.
+        return False
 
 
 def environment(data_folder: Path, **settings: str) -> dict[str, str]:

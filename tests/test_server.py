@@ -97,6 +97,7 @@ def test_each_process_may_have_as_many_connections_as_the_administrator_allows(d
     assert limits == {(65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536), hard)}
 
 
+@pytest.mark.alone
 def test_a_signal_ends_it_soon_and_the_database_with_it(service: Serving, data_folder: Path) -> None:
     with service.client() as client:
         send(client, 1)

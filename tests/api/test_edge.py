@@ -216,6 +216,7 @@ async def test_without_the_database_everything_is_503_in_time_and_well_again_aft
     assert (await service.root.get("/v1/queues/q")).status_code == 200
 
 
+@pytest.mark.alone
 async def test_a_locked_row_is_503_in_time_and_nothing_is_done(service: Service) -> None:
     await service.queue()
     async with service.sql.transaction():

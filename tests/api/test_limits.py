@@ -196,6 +196,7 @@ async def test_a_process_that_does_not_hear_of_a_limit_asks_for_it_in_time(
         exceeded(await send(client), "messages")
 
 
+@pytest.mark.alone
 async def test_a_full_project_takes_nothing_more_until_something_has_left(
     service: Service, shop: list[httpx.AsyncClient]
 ) -> None:
@@ -309,8 +310,10 @@ async def test_whoever_stays_below_the_rate_is_never_refused(service: Service, s
 @pytest.mark.alone
 async def test_a_second_s_requests_may_come_at_once(service: Service, shop: list[httpx.AsyncClient]) -> None:
     await limit(service, requests_per_second=20)
+    began = time.monotonic()
     answers = await asyncio.gather(*(shop[n % 2].get("/v1/queues/q") for n in range(40)))
-    assert 20 <= sum(answer.status_code == 200 for answer in answers) <= 22
+    more = 20 * (time.monotonic() - began)
+    assert 20 <= sum(answer.status_code == 200 for answer in answers) <= 20 + more
 
 
 async def test_every_answer_of_a_limited_project_tells_its_rate_limit(
@@ -343,6 +346,8 @@ async def test_what_is_refused_for_its_rate_is_refused_before_its_body_is_read(
     await limit(service, requests_per_second=1)
     await send(shop[0])
     for path in ("messages", "messages/receive"):
+        # Until then nothing comes in, however long the test takes.
+        await service.sql.execute("update request_allowance set counted_at = counted_at + interval '1 hour'")
         answer = await shop[0].post(f"/v1/queues/q/{path}", content=b"\xff not JSON")
         assert problem(answer)[:2] == (429, "rate_limited")
 

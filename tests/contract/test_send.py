@@ -224,9 +224,10 @@ async def test_what_is_not_json_is_malformed_and_stores_nothing(queue: Queue, re
 
 @pytest.mark.parametrize("request_body", INVALID, ids=_label)
 async def test_what_is_json_but_no_message_is_invalid_and_the_field_is_named(queue: Queue, request_body: bytes) -> None:
-    started = time.monotonic()
+    # Of this process, in which the service runs: what it costs, whatever else the machine does.
+    started = time.process_time()
     answer = await _post(queue, "messages", request_body)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     pointer = INVALID[request_body]
     assert answer.json()["errors"][0]["pointer"].startswith(pointer)

@@ -64,9 +64,8 @@ class Crowd:
 
 async def test_shuffled_deletes_extends_sends_and_purges_never_deadlock(database: str, data_folder: Path) -> None:
     crowd = Crowd(seed=11)
-    until = time.monotonic() + _SECONDS
 
-    async def repeat(act: Callable[[Wire], Awaitable[None]], client: Wire) -> None:
+    async def repeat(act: Callable[[Wire], Awaitable[None]], client: Wire, until: float) -> None:
         while time.monotonic() < until:
             await act(client)
 
@@ -76,7 +75,8 @@ async def test_shuffled_deletes_extends_sends_and_purges_never_deadlock(database
     ):
         await clients[0].ask("PUT", "/v1/queues/q")
         acts = [crowd.delete] * 8 + [crowd.extend] * 8 + [crowd.send] * 8 + [crowd.purge] * 2
-        await asyncio.gather(*(repeat(act, client) for act, client in zip(acts, clients, strict=True)))
+        until = time.monotonic() + _SECONDS
+        await asyncio.gather(*(repeat(act, client, until) for act, client in zip(acts, clients, strict=True)))
     assert {status for _, status in crowd.statuses if status >= 300} <= {404, 409}, crowd.statuses
     assert min(crowd.statuses["batch", 200], crowd.statuses["batch", 201]) > 50
     assert crowd.statuses["purge", 200] > 5

@@ -94,7 +94,7 @@ async def test_a_second_migration_changes_nothing_and_takes_no_lock(database: st
     connection = await asyncpg.connect(database)
     async with connection.transaction():
         await connection.execute("lock table message, queue, project in access exclusive mode")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await migrate(database)
     await connection.close()
 

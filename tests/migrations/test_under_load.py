@@ -71,7 +71,7 @@ async def drive(service: Serving, database: str) -> None:
         upgraded.set()
 
     async with (
-        httpx.AsyncClient(base_url=service.url, headers=headers, trust_env=False) as client,
+        httpx.AsyncClient(base_url=service.url, headers=headers, trust_env=False, timeout=30) as client,
         asyncio.TaskGroup() as group,
     ):
         for number in range(4):

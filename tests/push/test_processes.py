@@ -100,16 +100,22 @@ def _total(service: Serving) -> int:
 
 
 async def test_at_its_end_a_process_finishes_what_is_in_flight_and_begins_nothing(tmp_path: Path) -> None:
-    async def slowly(_posted: Posted) -> web.Response:
-        await asyncio.sleep(2)
+    may_answer = asyncio.Event()
+
+    async def held(_posted: Posted) -> web.Response:
+        await may_answer.wait()
         return web.Response(status=200)
 
-    async with sink(slowly) as target:
+    async with sink(held) as target:
         with serving(tmp_path, processes="2", push_allow="127.0.0.0/8") as service:
             await asyncio.to_thread(prepare, service, target.url, 6, max_concurrency=4)
             await target.wait_for(4, 20)
             began = time.monotonic()
-            assert await asyncio.to_thread(service.stop) == 0
+            stopping = asyncio.create_task(asyncio.to_thread(service.stop))
+            # Whatever is answered before both processes have heard of their end makes room for more.
+            await _refuses(service)
+            may_answer.set()
+            assert await stopping == 0
             assert time.monotonic() - began < 30
         assert (len(target.posted), target.at_once) == (4, 0)
         with serving(tmp_path, push_allow="127.0.0.0/8") as service:
@@ -117,6 +123,17 @@ async def test_at_its_end_a_process_finishes_what_is_in_flight_and_begins_nothin
             await _emptied(service)
     # What was finished was committed, and is not sent again.
     assert len({posted.headers["webhook-id"] for posted in target.posted}) == len(target.posted) == 6
+
+
+async def _refuses(service: Serving) -> None:
+    """Return when no process listens any more."""
+    url = httpx.URL(service.url)
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                _, writer = await asyncio.open_connection(url.host, url.port)
+                writer.close()
+                await asyncio.sleep(0.02)
 
 
 @pytest.mark.alone

@@ -49,21 +49,24 @@ async def test_a_server_that_is_going_or_unfit_is_unavailable(store: Store, code
 
 async def test_a_statement_is_finished_when_nobody_waits_for_it_any_more(store: Store, sql: asyncpg.Connection) -> None:
     async def work(connection: AsyncConnection) -> None:
-        await connection.execute(text("insert into retired_queue select 1, now() from pg_sleep(0.5)"))
+        await connection.execute(text("insert into retired_queue select 1, now() from pg_advisory_xact_lock(1)"))
 
+    await sql.execute("select pg_advisory_lock(1)")
     task = asyncio.create_task(transaction(store.engine, work))
     busy = "datname = current_database() and state <> 'idle' and pid <> pg_backend_pid()"
-    while not await sql.fetchval(f"select count(*) from pg_stat_activity where {busy} and query like '%pg_sleep%'"):
+    while not await sql.fetchval(f"select count(*) from pg_stat_activity where {busy} and query like '%pg_advisory%'"):
         pass
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await sql.execute("select pg_advisory_unlock(1)")
     while not await sql.fetchval("select count(*) from retired_queue"):
         pass
     while await sql.fetchval(f"select count(*) from pg_stat_activity where {busy}"):
         pass
 
 
+@pytest.mark.alone
 async def test_nobody_waits_longer_than_the_deadline(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.store.transactions.DEADLINE_SECONDS", 0.2)
     started = time.monotonic()

@@ -123,6 +123,7 @@ def _frame(text: bytes) -> bytes:
     return bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text
 
 
+@pytest.mark.alone
 async def test_what_a_killed_process_held_is_free_within_thirty_seconds(tmp_path: Path) -> None:
     with serving(tmp_path, processes="2") as service, service.client() as client:
         client.put("/v1/queues/q", json={"visibility_timeout": 3000}).raise_for_status()

@@ -143,8 +143,10 @@ async def test_a_leased_message_outlives_its_retention_until_its_lease_ends(
 
 
 async def test_a_message_past_its_retention_leaves_within_a_second_of_its_release(
-    store: Store, sql: asyncpg.Connection
+    store: Store, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A look that takes long is followed by a long rest.
+    monkeypatch.setattr("service.upkeep.retention._REST_FACTOR", 0)
     number, retention = await queue(sql, 1), Retention(store)
     await send(sql, number, lease="7", visible_at=f"{NOW} + interval '1 hour'")
     await advance(store, sql, 61)
@@ -230,7 +232,11 @@ async def test_great_numbers_leave_round_by_round(store: Store, sql: asyncpg.Con
     assert await left(sql) == 7
 
 
-async def test_a_row_that_somebody_holds_stops_nothing(store: Store, sql: asyncpg.Connection, url: str) -> None:
+async def test_a_row_that_somebody_holds_stops_nothing(
+    store: Store, sql: asyncpg.Connection, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As above: a second is to be enough.
+    monkeypatch.setattr("service.upkeep.retention._REST_FACTOR", 0)
     number, retention = await queue(sql, 1), Retention(store)
     await send(sql, number, 5, ago="2 minutes")
     async with connected(url) as other, other.transaction():
@@ -333,14 +339,16 @@ async def test_last_use_is_written_to_the_minute(store: Store, sql: asyncpg.Conn
             key_id.bytes,
         )
 
+    now = store.clock.now()
+
     class Keyring:
         def take_used(self) -> dict[object, object]:
-            return {ids[0]: store.clock.now(), uuid4(): store.clock.now()}
+            return {ids[0]: now, uuid4(): now}
 
     await round_of_keys(store, Keyring())  # type: ignore[arg-type]
     written = {row["id"]: row["last_used_at"] for row in await sql.fetch("select id, last_used_at from api_key")}
     assert written[ids[1]] is None
-    assert written[ids[0]] == store.clock.now().replace(second=0, microsecond=0)
+    assert written[ids[0]] == now.replace(second=0, microsecond=0)
 
 
 async def test_a_chore_that_fails_is_done_again_and_disturbs_no_other() -> None:
