@@ -13,7 +13,7 @@ from service.model import MessageState, Queue
 from service.store import fifo
 from service.store.browse import LEASED, PAGE_ROWS, MessageFilter, sent_between
 from service.store.clock import EPOCH
-from service.store.moves import Departure, move_free
+from service.store.moves import Departure, first_bytes, move_free
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
 from service.store.stats import count_within_patience
@@ -58,14 +58,16 @@ async def next_matching(
     end = (await connection.execute(step)).scalar_one_or_none()
     within = [] if end is None else [message.c.id <= end]
     matching = (
-        select(message.c.id)
+        select(message.c.id, message.c.size)
         .where(place, *within, *wanted.conditions(queue), not_(LEASED))
         .order_by(message.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    found = list((await connection.execute(matching)).scalars())
-    return found, found[-1] if len(found) == limit else end
+    rows = (await connection.execute(matching)).mappings().all()
+    found = [row["id"] for row in first_bytes(rows)]
+    is_cut = len(found) == limit or len(found) < len(rows)
+    return found, found[-1] if is_cut else end
 
 
 async def take_away(

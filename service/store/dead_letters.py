@@ -7,7 +7,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.model import Queue
-from service.store.moves import Departure, move_free
+from service.store.moves import Departure, first_bytes, move_free
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
 from service.store.transactions import by_index, driver, transaction
@@ -35,7 +35,8 @@ async def move_exhausted(engine: AsyncEngine, ready: Ready) -> int:
         if spared:
             await link.fetch(_SPARE, [number for number, _ in spared], [message_id for _, message_id in spared])
         exhausted = [
-            Departure(row["number"], row["id"], row["fifo"], "max_receives") for row in found if not row["spared"]
+            Departure(row["number"], row["id"], row["fifo"], "max_receives")
+            for row in first_bytes([row for row in found if not row["spared"]])
         ]
         if exhausted:
             await move_free(link, exhausted, ready)

@@ -1,6 +1,8 @@
 """Taking messages out of their queue: into a dead-letter queue, into another one, or away."""
 
 from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -11,6 +13,8 @@ from service.store.connections import Fetches
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
 from service.telemetry import MESSAGES_DEAD_LETTERED, MESSAGES_DROPPED, MESSAGES_EXPIRED
+
+BATCH_BYTES = 16 * 1024 * 1024
 
 _MOVE = STATEMENTS["moves.move"]
 
@@ -29,10 +33,21 @@ class Departure(Struct):
     error: str | None = None
 
 
-async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> None:
-    """Move messages, and note who may receive them.
+def first_bytes(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return the first rows, as many as a statement moves within its time whatever their `size`; one at least."""
+    size = 0
+    for place, row in enumerate(rows):
+        size += row["size"]
+        if place and size > BATCH_BYTES:
+            return rows[:place]
+    return rows
 
-    Runs in the caller's transaction. Messages of fifo queues: the caller holds their groups, and refreshes them.
+
+async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> list[Departure]:
+    """Move messages, and note who may receive them; return those that have left.
+
+    One stays whose queue has no dead-letter queue any more: it has deliveries left again. Runs in the caller's
+    transaction. Messages of fifo queues: the caller holds their groups, and refreshes them.
     """
     rows = await link.fetch(
         _MOVE,
@@ -43,9 +58,10 @@ async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> 
         [departure.error for departure in departures],
     )
     for row in rows:
-        _count(row["reason"], row["from_id"], row["to_id"], row["messages"])
+        _count(row["reason"], row["from_id"], row["to_id"], len(row["ords"]))
         if row["to_id"] is not None:
             ready.add(row["to_id"], EPOCH)
+    return [departures[ord_ - 1] for ord_ in sorted(chain.from_iterable(row["ords"] for row in rows))]
 
 
 def _count(reason: str | None, from_id: int, to_id: int | None, messages: int) -> None:
@@ -69,8 +85,9 @@ async def move_free(link: Fetches, departures: Sequence[Departure], ready: Ready
     ordered = [(departure.number, departure.id) for departure in departures if departure.fifo]
     groups = await fifo.try_lock(link, ordered) if ordered else {}
     free = [departure for departure in departures if not departure.fifo or (departure.number, departure.id) in groups]
-    if free:
-        await move(link, free, ready)
-        removed = list(groups.values())
-        await fifo.refresh(link, removed, removed, ready)
-    return free
+    if not free:
+        return []
+    gone = await move(link, free, ready)
+    removed = [groups[departure.number, departure.id] for departure in gone if departure.fifo]
+    await fifo.refresh(link, list(groups.values()), removed, ready)
+    return gone

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.store.clock import EPOCH, MICROSECOND
 from service.store.identifiers import sent_at
-from service.store.moves import Departure, move_free
+from service.store.moves import Departure, first_bytes, move_free
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
 from service.store.transactions import by_index, driver, transaction
@@ -137,9 +137,11 @@ async def _expire(engine: AsyncEngine, sql: str, arguments: tuple[Any, ...], rea
         link = await driver(connection)
         # In their order within a group: they may have become visible at the same moment.
         found = sorted(await link.fetch(sql, *arguments), key=lambda row: row["seq"] or 0)
-        expired = [Departure(row["number"], row["id"], row["seq"] is not None, "expired") for row in found]
-        if expired:
-            await move_free(link, expired, ready)
-        return len(expired)
+        departures = [
+            Departure(row["number"], row["id"], row["seq"] is not None, "expired") for row in first_bytes(found)
+        ]
+        if departures:
+            await move_free(link, departures, ready)
+        return len(found)
 
     return await transaction(engine, work)

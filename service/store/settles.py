@@ -139,6 +139,9 @@ async def _ordered(link: Link, settles: list[Settle], ready: Ready) -> Outcomes:
     held = list(group_of)
     done = await _attempt(link, held)
     left = await _leave(link, leaving, ready) if (leaving := _leaving(held, done)) else {}
+    if stay := [item for item in leaving if item not in left]:
+        # The rule by which they had no delivery left was dropped meanwhile.
+        done |= await _attempt(link, stay)
     removed = [group_of[item] for item in done if item.action is Action.DELETE] + [group_of[item] for item in left]
     await fifo.refresh(link, list(group_of.values()), removed, ready)
     return done | left
@@ -159,8 +162,8 @@ async def _leave(link: Link, settles: list[Settle], ready: Ready) -> Outcomes:
     departures = [
         Departure(number, item.message_id, item.fifo, _reason(item), error=item.error) for item, number in held
     ]
-    await move(link, departures, ready)
-    gone = [item for item, _ in held]
+    left = {departure.id for departure in await move(link, departures, ready)}
+    gone = [item for item, _ in held if item.message_id in left]
     await link.fetch(_REMEMBER, *_leases(gone), [int(item.action) for item in gone])
     _count(gone)
     return dict.fromkeys(gone)

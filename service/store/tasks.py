@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Queue, Task, TaskState
 from service.store import actions, queues, retries
-from service.store.moves import Departure, move_free
+from service.store.moves import Departure, first_bytes, move_free
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
 from service.store.tables import queue, task
@@ -30,7 +30,6 @@ _NOW = func.clock_timestamp()
 _STEP_SECONDS = 0.1
 # Somebody else holds what is next: at this moment, not for long.
 _HELD_REST = timedelta(seconds=0.05)
-_FAILED_REST = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +118,10 @@ async def run_batch(connection: AsyncConnection, found: Row[Any], ready: Ready) 
     )
 
 
-async def put_off(connection: AsyncConnection, found: Row[Any]) -> None:
+async def put_off(connection: AsyncConnection, found: Row[Any], rest: timedelta) -> None:
     """Let others go before a task whose batch failed; it is tried again later."""
     await connection.execute(
-        update(task).where(_this(found.project_id, found.id)).values(due_at=_NOW + _FAILED_REST, updated_at=_NOW)
+        update(task).where(_this(found.project_id, found.id)).values(due_at=_NOW + rest, updated_at=_NOW)
     )
 
 
@@ -177,7 +176,8 @@ async def _redrive(connection: AsyncConnection, found: Row[Any], ready: Ready) -
         rows = await link.fetch(_REDRIVE_FIFO, *place, limit, found.created_at, to_number)
     else:
         rows = await link.fetch(_REDRIVE, found.queue_number, found.after_id, limit, found.created_at, to_number)
-    return await _move(connection, found, rows, limit, ready)
+    first = first_bytes(rows)
+    return await _move(connection, found, first, limit if len(first) == len(rows) else len(first), ready)
 
 
 async def _move(

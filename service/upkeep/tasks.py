@@ -24,6 +24,8 @@ _ROUND_SECONDS = 1.0
 # Of what a batch took.
 _REST_SHARE = 0.5
 _FORGET_SECONDS = 600.0
+_AWAY_REST = timedelta(seconds=2)
+_FAILED_REST = timedelta(minutes=1)
 
 
 class Tasks:
@@ -59,12 +61,15 @@ class Tasks:
 
         try:
             await transaction(self._store.engine, work)
-        except Unavailable:
-            raise
-        except Exception:
+        except Exception as error:
             if due is None:
                 raise
-            _log.exception("task_failed", task=str(due.id), kind=due.kind)
-            await transaction(self._store.engine, partial(tasks.put_off, found=due))
+            rest = _FAILED_REST
+            if isinstance(error, Unavailable):
+                # The database was away, or took too long for it.
+                rest = _AWAY_REST
+            else:
+                _log.exception("task_failed", task=str(due.id), kind=due.kind)
+            await transaction(self._store.engine, partial(tasks.put_off, found=due, rest=rest))
         self._store.announce_all(ready)
         return due is not None

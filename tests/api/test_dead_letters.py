@@ -1,12 +1,14 @@
 """What a queue's dead letters have in common."""
 
+import asyncio
 import json
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from service.store import dead_letters
+from service.store import dead_letters, settles
+from service.store.moves import move, move_free
 from tests.api.test_queues import problem
 from tests.in_process import Service, messages
 
@@ -119,3 +121,51 @@ async def test_ten_thousand_with_long_errors_are_looked_at_in_time(service: Serv
 async def test_a_queue_that_is_not_there_is_not_found(service: Service) -> None:
     assert problem(await service.root.get(PATH))[:2] == (404, "queue_not_found")
     assert json.loads((await service.root.get("/v1/queues/%00/dead-letters")).content)["status"] == 422
+
+
+@pytest.fixture(params=["standard", "fifo"])
+async def kind(service: Service, request: pytest.FixtureRequest) -> str:
+    """Give a queue with its dead-letter queue, of either type."""
+    await service.queue("dead", type=request.param)
+    await service.queue(type=request.param, dead_letter={"queue": "dead", "max_receives": 1})
+    return str(request.param)
+
+
+def drops_the_rule(service: Service, takes_away: Any) -> Any:
+    """Return what moves dead letters when their queue's rule is gone, but was there when they were found."""
+
+    async def late(*arguments: Any) -> Any:
+        answer = await service.root.patch("/v1/queues/q", json={"dead_letter": None})
+        assert answer.status_code == 200, answer.text
+        return await takes_away(*arguments)
+
+    return late
+
+
+async def test_a_rule_that_is_dropped_at_the_last_moment_spares_what_a_consumer_gives_back(
+    service: Service, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    sent = (await service.root.post("/v1/queues/q/messages", json={"body": 1})).json()
+    [taken] = (await service.root.post("/v1/queues/q/messages/receive")).json()["messages"]
+    monkeypatch.setattr(settles, "move", drops_the_rule(service, move))
+    assert (await service.root.post(f"/v1/receipts/{taken['receipt']}/release")).status_code == 204
+    [again] = (await service.root.post("/v1/queues/q/messages/receive")).json()["messages"]
+    assert (again["id"], again["receive_count"]) == (sent["id"], 2)
+    assert kind
+
+
+async def test_a_rule_that_is_dropped_at_the_last_moment_spares_what_nobody_settled(
+    service: Service, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(dead_letters, "move_free", drops_the_rule(service, move_free))
+    for body in (1, 2):
+        await service.root.post("/v1/queues/q/messages", json={"body": body})
+    await service.root.post("/v1/queues/q/messages/receive", json={"visibility_timeout": 0.1})
+    async with asyncio.timeout(10):
+        while await service.sql.fetchval("select exists (select from message where exhausted_at is not null)"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    received = (await service.root.post("/v1/queues/q/messages/receive", json={"max_messages": 9, "wait": 5})).json()
+    assert [message["receive_count"] for message in received["messages"]] in ([2, 1], [1, 2])
+    if kind == "fifo":
+        [group] = (await service.root.get("/v1/queues/q/groups")).json()["items"]
+        assert group["depth"] == 2

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.store import tasks
+from service.errors import Unavailable
+from service.store import moves, tasks
 from tests.in_process import Service
 
 pytestmark = pytest.mark.anyio
@@ -162,15 +163,40 @@ async def test_a_target_that_goes_away_fails_the_task_and_loses_nothing(service:
     assert await total(service, "dead") == 50 - failed["moved"]
 
 
-async def test_a_task_that_cannot_go_on_holds_up_no_other(service: Service, kind: str) -> None:
+@pytest.mark.parametrize("error", [OverflowError, Unavailable])
+async def test_a_task_that_cannot_go_on_holds_up_no_other(
+    service: Service, monkeypatch: pytest.MonkeyPatch, kind: str, error: type[Exception]
+) -> None:
+    step = tasks._STEPS["redrive"]
+
+    async def failing(connection: Any, found: Any, ready: Any) -> Any:
+        if found.wanted["rate"] is not None:
+            raise error
+        return await step(connection, found, ready)
+
+    monkeypatch.setitem(tasks._STEPS, "redrive", failing)
     await rejected(service, *range(30))
-    stuck = await redrive(service, rate=0.001)
-    # As nobody can ask for it.
-    await service.sql.execute("update task set wanted = wanted || '{\"rate\": 1e-300}', due_at = clock_timestamp()")
+    stuck = await redrive(service, rate=1)
     other = await redrive(service)
     assert (await ended(service, other))["state"] == "done"
     assert (await service.root.get(f"/v1/tasks/{stuck['id']}")).json()["state"] == "running"
-    assert await service.sql.fetchval("select min(due_at) > clock_timestamp() from task where state = 'running'")
+    assert kind
+
+
+async def test_batches_are_as_large_as_a_statement_can_move(
+    service: Service, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(moves, "BATCH_BYTES", 100)
+    bodies = [str(number) * 40 for number in range(10)]
+    await rejected(service, *bodies)
+    task = await redrive(service)
+    assert ((await ended(service, task))["state"], await total(service, "q")) == ("done", 10)
+    for action, fields in (("move", {"to": "dead"}), ("delete", {})):
+        queue = "q" if action == "move" else "dead"
+        asked = {"action": action, "filter": {}} | fields
+        answer = await service.root.post(f"/v1/queues/{queue}/messages/actions", json=asked)
+        assert (await ended(service, answer.json()))["moved"] == 10
+    assert (await total(service, "q"), await total(service, "dead")) == (0, 0)
     assert kind
 
 

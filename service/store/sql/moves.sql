@@ -1,7 +1,7 @@
 -- name: move
 -- Take messages out of their queue: into the one that is named ($4), else for a reason into the queue's dead-letter
 -- queue, or away where there is none for this reason. Their rows are locked by the caller or here. Those that come to
--- one group keep the order that they had.
+-- one group keep the order that they had. What has no delivery left stays where the rule that said so has just been dropped.
 -- As in messages.send, the transaction's number first and the time after it.
 with moment as materialized (
     select pg_current_xact_id() as xid, clock_timestamp() as now
@@ -28,6 +28,7 @@ with moment as materialized (
         where m.queue_number = r.number and m.id = r.id
         for update
     ) as held
+    where t.id is not null or r.reason is distinct from 'max_receives'
 ), gone as (
     delete from message as m
     using target
@@ -93,7 +94,7 @@ with moment as materialized (
     from unheard
     where queue.number = unheard.to_number and not queue.urgencies @> unheard.urgencies
 )
-select reason, from_id, to_id, count(*) as messages from gone group by reason, from_id, to_id;
+select reason, from_id, to_id, array_agg(ord) as ords from gone group by reason, from_id, to_id;
 
 -- name: exhausted
 -- Messages whose last delivery has ended unsettled, over all queues; the recursion hops along the partial index.
@@ -113,13 +114,13 @@ with recursive holder as (
     select clock_timestamp() as now
 )
 select
-    queue.number, found.id, found.seq is not null as fifo,
+    queue.number, found.id, found.size, found.seq is not null as fifo,
     found.receive_count < coalesce(queue.max_receives, 2147483647) as spared
 from moment
 cross join holder
 join queue on queue.number = holder.queue_number
 cross join lateral (
-    select m.id, m.seq, m.receive_count
+    select m.id, m.seq, m.size, m.receive_count
     from message as m
     where m.queue_number = queue.number and m.exhausted_at <= moment.now
     order by m.exhausted_at

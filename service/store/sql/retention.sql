@@ -43,11 +43,11 @@ where q.retention is not null;
 with mine as materialized (
     select number, retention, urgencies, clock_timestamp() as now from queue where number = $1
 ), old as materialized (
-    select mine.number, found.id, found.seq
+    select mine.number, found.id, found.seq, found.size
     from mine
     cross join unnest(mine.urgencies) as level (urgency)
     cross join lateral (
-        select m.id, m.seq
+        select m.id, m.seq, m.size
         from message as m
         where m.queue_number = mine.number and m.urgency = level.urgency
             and m.visible_at >= $2 and m.visible_at <= mine.now - mine.retention
@@ -57,17 +57,17 @@ with mine as materialized (
         for update skip locked
     ) as found
 )
-select number, id, seq from old;
+select number, id, seq, size from old;
 
 -- name: expire_returned
 -- The others: released or with a lease that ran out, so that visible_at has moved. Never one that is leased.
 with mine as materialized (
     select number, retention, clock_timestamp() as now from queue where number = $1
 ), old as materialized (
-    select mine.number, found.id, found.seq
+    select mine.number, found.id, found.seq, found.size
     from mine
     cross join lateral (
-        select m.id, m.seq
+        select m.id, m.seq, m.size
         from message as m
         where m.queue_number = mine.number and m.id >= $2 and m.id < $3
             and m.expires_at is null
@@ -78,7 +78,7 @@ with mine as materialized (
         for update skip locked
     ) as found
 )
-select number, id, seq from old;
+select number, id, seq, size from old;
 
 -- name: expire_moved
 -- Those that came from another queue: sent long before their retention began, they may stand before where the look by
@@ -86,10 +86,10 @@ select number, id, seq from old;
 with mine as materialized (
     select number, retention, clock_timestamp() as now from queue where number = $1
 ), old as materialized (
-    select mine.number, found.id, found.seq
+    select mine.number, found.id, found.seq, found.size
     from mine
     cross join lateral (
-        select m.id, m.seq
+        select m.id, m.seq, m.size
         from message as m
         where m.queue_number = mine.number and m.moved
             and m.first_visible_at <= mine.now - mine.retention
@@ -100,7 +100,7 @@ with mine as materialized (
         for update skip locked
     ) as found
 )
-select number, id, seq from old;
+select number, id, seq, size from old;
 
 -- name: kept
 -- What was sent long enough ago to have expired and has not, being delayed or leased: the first of it, and when to look
@@ -138,12 +138,12 @@ with recursive holder as (
 ), moment as materialized (
     select clock_timestamp() as now
 ), old as materialized (
-    select queue.number, found.id, found.seq
+    select queue.number, found.id, found.seq, found.size
     from moment
     cross join holder
     join queue on queue.number = holder.queue_number
     cross join lateral (
-        select m.id, m.seq
+        select m.id, m.seq, m.size
         from message as m
         where m.queue_number = holder.queue_number and m.expires_at <= moment.now
             and m.exhausted_at is null and not (m.lease is not null and m.visible_at > moment.now)
@@ -153,4 +153,4 @@ with recursive holder as (
     ) as found
     limit $1
 )
-select number, id, seq from old;
+select number, id, seq, size from old;
