@@ -173,6 +173,9 @@ class SocketIo:
         require_queue(client.caller, wanted.queue)
         await self._store.directory.find(client.caller.project_id, wanted.queue)
         await self._leave(client, wanted.queue)
+        if self._clients.get(sid) is not client:
+            # It has gone meanwhile: nobody would ever end what is begun now.
+            return {"status": "ok"}
 
         async def hand(claimed: Claimed, row: asyncpg.Record, expires_at: datetime) -> None:
             message = received_json(self._store, claimed, row, expires_at)

@@ -61,7 +61,8 @@ AGAIN = (
 
 def create_engine(url: str, *, pooled: bool) -> AsyncEngine:
     """Return the pool for what is rare; `pooled` when a pooler such as PgBouncer stands before the server."""
-    settings = {} if pooled else {**_BOUNDED, "jit": "off", "application_name": "restante"}
+    # By its name a claim knows whose transactions may still make messages visible (messages.floor), a pooler's too.
+    settings = {"application_name": "restante"} | ({} if pooled else {**_BOUNDED, "jit": "off"})
     # Each transaction may have another connection of the pooler's: nothing is prepared under a name, nothing kept.
     opened = partial(_opened, url, settings, statement_cache_size=0 if pooled else 100)
     return create_async_engine(

@@ -17,6 +17,9 @@ async def remove(connection: AsyncConnection, queue: Queue, message_id: UUID, re
     """Delete a message that nobody holds. Raises NotFound, MessageLeased."""
     link = await driver(connection)
     groups = await fifo.lock(link, [queue.id], [message_id]) if queue.is_fifo else []
+    if groups == [None]:
+        # What comes in just now is in a group that is not held here.
+        raise message_not_found()
     await _remove(connection, queue.number, message_id)
     counting.deleted(queue.id, 1)
     removed = [group for group in groups if group is not None]

@@ -40,12 +40,19 @@ class Retention:
         await self._learn()
         now = self._store.clock.now()
         watches = self._take(now)
-        found = {seen.number: seen for seen in await retention.look(self._store.engine, watches)} if watches else {}
-        for watch in watches:
-            if watch.number in found:
-                await self._see_to(watch, found[watch.number], now)
-            else:
-                del self._watches[watch.number]
+        left = {watch.number: watch for watch in watches}
+        try:
+            found = {seen.number: seen for seen in await retention.look(self._store.engine, watches)} if watches else {}
+            for watch in watches:
+                if watch.number in found:
+                    await self._see_to(watch, found[watch.number], now)
+                else:
+                    del self._watches[watch.number]
+                del left[watch.number]
+        finally:
+            # Nobody else remembers those that were not come to.
+            for watch in left.values():
+                self._watch(watch, now)
         ready = Ready()
         expired = await retention.expire_own(self._store.engine, ready)
         self._store.announce_all(ready)

@@ -25,6 +25,8 @@ async def test_nothing_is_prepared_under_a_name_behind_a_pooler(database: str) -
             assert await queues.listed(connection, project.id, QueueFilter(), "", 10)
             prepared = text("select count(*) from pg_prepared_statements where name <> ''")
             assert (await connection.execute(prepared)).scalar_one() == 0
+            # By this a claim knows that a transaction of ours may still make messages visible.
+            assert (await connection.execute(text("show application_name"))).scalar_one() == "restante"
     finally:
         await engine.dispose()
 

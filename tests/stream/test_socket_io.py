@@ -96,6 +96,32 @@ async def test_an_acknowledgement_with_an_error_releases_it(service: Service) ->
         await total(service, 0)
 
 
+async def test_a_client_that_leaves_while_it_subscribes_gets_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.queue(visibility_timeout=600)
+    directory = service.app._store.directory
+    find, asked, gone = directory.find, asyncio.Event(), asyncio.Event()
+
+    async def slow(project_id: int, name: str) -> Any:
+        asked.set()
+        await gone.wait()
+        return await find(project_id, name)
+
+    async with connected(service) as client:
+        monkeypatch.setattr(directory, "find", slow)
+        await client.io.emit("subscribe", {"queue": "q", "credit": 1})
+        await asked.wait()
+    async with asyncio.timeout(10):
+        while service.app._socket_io._clients:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    gone.set()
+    monkeypatch.undo()
+    await send(service, 1)
+    [message] = (await service.root.post(f"{Q}/messages/receive", json={"wait": 5})).json()["messages"]
+    assert message["receive_count"] == 1
+
+
 @pytest.mark.parametrize("error", ["", 0, False, {}])
 async def test_an_error_that_says_nothing_is_one(service: Service, error: Any) -> None:
     await service.queue()

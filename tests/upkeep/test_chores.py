@@ -128,6 +128,29 @@ async def test_a_queue_is_not_looked_at_before_something_can_expire(
     assert looked == [3, 3]
 
 
+@pytest.mark.parametrize("part", ["look", "expire_waiting"])
+async def test_a_queue_is_not_forgotten_when_the_database_was_away(
+    store: Store, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    retention = Retention(store)
+    for number in (1, 2):
+        await queue(sql, number)
+        await send(sql, number)
+    await retention.round()
+    await advance(store, sql, 61)
+
+    async def away(*_: object) -> None:
+        raise Unavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retention_store, part, away)
+        patch.setattr("service.upkeep.retention.expire_waiting", away)
+        with pytest.raises(Unavailable):
+            await retention.round()
+    await retention.round()
+    assert await left(sql) == 0
+
+
 async def test_a_leased_message_outlives_its_retention_until_its_lease_ends(
     store: Store, sql: asyncpg.Connection
 ) -> None:
