@@ -1,12 +1,12 @@
 """Acting on all messages of a queue that match: a batch at a time, those that nobody holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, not_, select
+from sqlalchemy import ColumnElement, and_, not_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.model import MessageState, Queue
@@ -19,6 +19,9 @@ from service.store.statements import STATEMENTS
 from service.store.stats import count_within_patience
 from service.store.tables import message
 from service.store.transactions import driver
+
+# Where a message stands: its id, or its group and place.
+Place = tuple[Any, ...]
 
 _RELEASE_DELAY = STATEMENTS["messages.release_delay"]
 
@@ -46,32 +49,44 @@ async def matched(engine: AsyncEngine, queue: Queue, wanted: MessageFilter) -> i
     return await count_within_patience(engine, [message.c.queue_number == queue.number, *conditions])
 
 
-async def next_matching(
-    connection: AsyncConnection, queue: Queue, wanted: MessageFilter, after: UUID, limit: int
-) -> tuple[list[UUID], UUID | None]:
-    """Lock the next messages by id that match and that nobody holds.
+def _order(queue: Queue) -> tuple[ColumnElement[Any], ...]:
+    """Return what messages are gone through by: in a fifo queue by group and place, so that each keeps its order."""
+    return (message.c.message_group, message.c.seq) if queue.is_fifo else (message.c.id,)
 
-    Return them, and the last id that was looked at, None at the end of the queue.
+
+async def next_matching(
+    connection: AsyncConnection, queue: Queue, wanted: MessageFilter, after: Place, limit: int
+) -> tuple[dict[UUID, Place], Place | None]:
+    """Lock the next messages that match and that nobody holds.
+
+    Return each with its place, and the last place that was looked at, None at the end of the queue.
     """
-    place = and_(message.c.queue_number == queue.number, message.c.id > after, *sent_between(wanted))
-    step = select(message.c.id).where(place).order_by(message.c.id).offset(PAGE_ROWS - 1).limit(1)
-    end = (await connection.execute(step)).scalar_one_or_none()
-    within = [] if end is None else [message.c.id <= end]
+    order = _order(queue)
+    behind = and_(
+        message.c.queue_number == queue.number,
+        tuple_(*order) > tuple_(*after),
+        *([message.c.seq.is_not(None)] if queue.is_fifo else []),
+        *sent_between(wanted),
+    )
+    step = select(*order).where(behind).order_by(*order).offset(PAGE_ROWS - 1).limit(1)
+    last = (await connection.execute(step)).first()
+    end = tuple(last) if last is not None else None
+    within = [] if end is None else [tuple_(*order) <= tuple_(*end)]
     matching = (
-        select(message.c.id, message.c.size)
-        .where(place, *within, *wanted.conditions(queue), not_(LEASED))
-        .order_by(message.c.id)
+        select(message.c.id, message.c.size, *(column.label(f"place_{n}") for n, column in enumerate(order)))
+        .where(behind, *within, *wanted.conditions(queue), not_(LEASED))
+        .order_by(*order)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     rows = (await connection.execute(matching)).mappings().all()
-    found = [row["id"] for row in first_bytes(rows)]
+    found = {row["id"]: tuple(row[f"place_{n}"] for n, _ in enumerate(order)) for row in first_bytes(rows)}
     is_cut = len(found) == limit or len(found) < len(rows)
-    return found, found[-1] if is_cut else end
+    return found, next(reversed(found.values())) if is_cut else end
 
 
 async def take_away(
-    connection: AsyncConnection, queue: Queue, found: Sequence[UUID], to: int | None, ready: Ready
+    connection: AsyncConnection, queue: Queue, found: Iterable[UUID], to: int | None, ready: Ready
 ) -> set[UUID]:
     """Move locked messages to the queue of this number, or remove them; return those that no other holds by group."""
     departures = [Departure(queue.number, message_id, queue.is_fifo, to=to) for message_id in found]

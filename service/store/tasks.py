@@ -136,17 +136,20 @@ async def _act(connection: AsyncConnection, found: Row[Any], ready: Ready) -> di
         if to_number is None:
             return _failed(name)
     wanted = actions.loaded(found.wanted["filter"])
-    matching, end = await actions.next_matching(connection, source, wanted, found.after_id, BATCH)
+    columns = ("after_group", "after_seq") if source.is_fifo else ("after_id",)
+    after = tuple(getattr(found, column) for column in columns)
+    matching, end = await actions.next_matching(connection, source, wanted, after, BATCH)
     if found.kind == "release_delay":
-        done = await actions.release_delay(connection, source, matching, ready)
+        done = await actions.release_delay(connection, source, list(matching), ready)
     else:
         done = await actions.take_away(connection, source, matching, to_number, ready)
     values: dict[str, Any] = {"moved": found.moved + len(done)}
     held = next((message_id for message_id in matching if message_id not in done), None)
-    if held is not None:
+    if held is not None and source.is_fifo:
         # Somebody has its group just now: again from there on.
-        return values | {"after_id": UUID(int=held.int - 1), "due_at": _NOW + _HELD_REST}
-    return values | ({"state": TaskState.DONE} if end is None else {"after_id": end})
+        group, seq = matching[held]
+        return values | {"after_group": group, "after_seq": seq - 1, "due_at": _NOW + _HELD_REST}
+    return values | ({"state": TaskState.DONE} if end is None else dict(zip(columns, end, strict=True)))
 
 
 async def _target(connection: AsyncConnection, source: Queue, name: str) -> int | None:

@@ -183,6 +183,23 @@ async def test_a_task_that_cannot_go_on_holds_up_no_other(
     assert kind
 
 
+async def test_what_is_moved_keeps_the_order_of_its_group_however_old_it_is(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moves, "BATCH_BYTES", 1)
+    for name in ("dead", "other"):
+        await service.queue(name, type="fifo")
+    await service.queue(type="fifo", dead_letter={"queue": "dead", "max_receives": 9})
+    await rejected(service, "first", "second")
+    await service.root.post("/v1/queues/q/messages", json={"body": "third", "group": "g"})
+    # Behind it now, with the ids of long ago.
+    await ended(service, await redrive(service))
+    asked = {"action": "move", "to": "other", "filter": {}}
+    answer = await service.root.post("/v1/queues/q/messages/actions", json=asked)
+    assert (await ended(service, answer.json()))["moved"] == 3
+    assert [message["body"] for message in await received(service, "other")] == ["third", "first", "second"]
+
+
 async def test_batches_are_as_large_as_a_statement_can_move(
     service: Service, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
