@@ -1,7 +1,8 @@
 """Taking messages out of their queue: into a dead-letter queue, into another one, or away."""
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,9 @@ from service.telemetry import MESSAGES_DEAD_LETTERED, MESSAGES_DROPPED, MESSAGES
 
 BATCH_BYTES = 16 * 1024 * 1024
 
+_SIZE = itemgetter("size")
 _MOVE = STATEMENTS["moves.move"]
+_STAYED = STATEMENTS["moves.stayed"]
 
 
 class Departure(Struct):
@@ -35,12 +38,10 @@ class Departure(Struct):
 
 def first_bytes(rows: Sequence[Any]) -> Sequence[Any]:
     """Return the first rows, as many as a statement moves within its time whatever their `size`; one at least."""
-    size = 0
-    for place, row in enumerate(rows):
-        size += row["size"]
-        if place and size > BATCH_BYTES:
-            return rows[:place]
-    return rows
+    if sum(map(_SIZE, rows)) <= BATCH_BYTES:
+        return rows
+    within = sum(size <= BATCH_BYTES for size in accumulate(map(_SIZE, rows)))
+    return rows[: max(1, within)]
 
 
 async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> list[Departure]:
@@ -49,19 +50,22 @@ async def move(link: Fetches, departures: Sequence[Departure], ready: Ready) -> 
     One stays whose queue has no dead-letter queue any more: it has deliveries left again. Runs in the caller's
     transaction. Messages of fifo queues: the caller holds their groups, and refreshes them.
     """
+    places = [departure.number for departure in departures], [departure.id for departure in departures]
     rows = await link.fetch(
         _MOVE,
-        [departure.number for departure in departures],
-        [departure.id for departure in departures],
+        *places,
         [departure.reason for departure in departures],
         [departure.to for departure in departures],
         [departure.error for departure in departures],
     )
     for row in rows:
-        _count(row["reason"], row["from_id"], row["to_id"], len(row["ords"]))
+        _count(row["reason"], row["from_id"], row["to_id"], row["messages"])
         if row["to_id"] is not None:
             ready.add(row["to_id"], EPOCH)
-    return [departures[ord_ - 1] for ord_ in sorted(chain.from_iterable(row["ords"] for row in rows))]
+    if sum(row["messages"] for row in rows) == len(departures):
+        return list(departures)
+    stayed = {row["ord"] - 1 for row in await link.fetch(_STAYED, *places)}
+    return [departure for place, departure in enumerate(departures) if place not in stayed]
 
 
 def _count(reason: str | None, from_id: int, to_id: int | None, messages: int) -> None:

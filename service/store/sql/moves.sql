@@ -94,7 +94,13 @@ with moment as materialized (
     from unheard
     where queue.number = unheard.to_number and not queue.urgencies @> unheard.urgencies
 )
-select reason, from_id, to_id, array_agg(ord) as ords from gone group by reason, from_id, to_id;
+select reason, from_id, to_id, count(*) as messages from gone group by reason, from_id, to_id;
+
+-- name: stayed
+-- Which of these messages are still in their queues.
+select r.ord
+from unnest($1::bigint[], $2::uuid[]) with ordinality as r (number, id, ord)
+where exists (select from message as m where m.queue_number = r.number and m.id = r.id);
 
 -- name: exhausted
 -- Messages whose last delivery has ended unsettled, over all queues; the recursion hops along the partial index.
