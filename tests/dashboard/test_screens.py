@@ -106,6 +106,24 @@ def test_what_is_typed_right_after_a_shortcut_goes_to_what_it_opened(filled: Das
     assert is_inside
 
 
+def test_a_shortcut_right_after_escape_opens_it_again(filled: Dashboard) -> None:
+    # All in one task of the browser: what a dialog tells of its end comes in a later one.
+    is_open = filled.page.evaluate(
+        """async () => {
+            const press = () => dispatchEvent(new KeyboardEvent("keydown", {key: "k", ctrlKey: true}));
+            const turn = () => new Promise((resolve) => setTimeout(resolve, 100));
+            press();
+            await turn();
+            document.querySelector("dialog[open]").requestClose();
+            await Promise.resolve();
+            press();
+            await turn();
+            return document.querySelector("dialog[open]") !== null;
+        }"""
+    )
+    assert is_open
+
+
 def test_what_a_shortcut_opened_gives_the_focus_back(filled: Dashboard) -> None:
     filled.page.get_by_role("button", name="Sign out").focus()
     for leave in ["Escape", "Enter"]:

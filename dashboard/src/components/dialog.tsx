@@ -24,16 +24,23 @@ export function useModal(onClose: () => void, busy = false): RefObject<HTMLDialo
   const dialog = useRef<HTMLDialogElement>(null);
   const closing = useRef(onClose);
   // A browser lets nobody keep a dialog open at the second Escape; what is under way is to be seen all the same.
-  closing.current = busy ? () => dialog.current?.showModal() : onClose;
+  closing.current = busy ? () => dialog.current?.open || dialog.current?.showModal() : onClose;
   // Before the page is drawn, and so before the next key: what is typed on after a shortcut belongs to the dialog.
   useLayoutEffect(() => {
     const element = dialog.current;
     if (!element) return;
     const close = () => closing.current();
+    // At Escape itself: `close` comes a while after it, and the next shortcut might come before.
+    const cancel = (event: Event) => {
+      event.preventDefault();
+      close();
+    };
+    element.addEventListener("cancel", cancel);
     element.addEventListener("close", close);
     element.showModal();
     return () => {
       // Closed and not only taken away, so that the focus goes back to where it was.
+      element.removeEventListener("cancel", cancel);
       element.removeEventListener("close", close);
       element.close();
     };
@@ -49,7 +56,6 @@ export function Dialog({ title, onClose, children, wide = false, kept = false, b
       ref={dialog}
       class={wide ? "dialog wide" : "dialog"}
       aria-labelledby={label}
-      onCancel={(event) => busy && event.preventDefault()}
       onMouseDown={(event) => {
         if (event.target === dialog.current && !kept) onClose();
       }}
