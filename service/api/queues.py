@@ -301,9 +301,9 @@ async def patch_queue(
     require_queue(caller, queue)
     _require_dead_letter(caller, changes.dead_letter)
     given = {name: getattr(changes, name) for name in changes.model_fields_set}
+    defaults = _defaults(store)
     wanted = {
-        name: getattr(_defaults(store), name) if value is None else value
-        for name, value in _config_fields(given).items()
+        name: getattr(defaults, name) if value is None else value for name, value in _config_fields(given).items()
     }
     check = condition(if_match, if_none_match)
     return await _answer(

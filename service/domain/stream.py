@@ -50,16 +50,19 @@ class _Held:
     leased_until: datetime
     written: bool = False
 
+    @property
+    def place(self) -> tuple[int, UUID, int]:
+        """Return what names its lease in the database."""
+        return self.queue.id, self.message_id, self.lease
+
     def renew(self, seconds: float) -> Settle:
         """Return what keeps it for so long, or for a slice, unless somebody else has said for how long."""
         until = min(timedelta(seconds=seconds), SLICE)
-        key = self.queue.id, self.message_id, self.lease
-        return Settle(*key, Action.EXTEND, until, renewed=self.leased_until, fifo=self.queue.is_fifo)
+        return Settle(*self.place, Action.EXTEND, until, renewed=self.leased_until, fifo=self.queue.is_fifo)
 
     def release(self, *, counted: bool) -> Settle:
         """Return what gives it back; nobody can ask for that again."""
-        key = self.queue.id, self.message_id, self.lease
-        return Settle(*key, Action.RELEASE, counted=counted, remember=False, fifo=self.queue.is_fifo)
+        return Settle(*self.place, Action.RELEASE, counted=counted, remember=False, fifo=self.queue.is_fifo)
 
 
 class _FarEnd:
@@ -192,9 +195,9 @@ class Session:
         if not held:
             return
         with contextlib.suppress(Unavailable):
-            there = await self._store.held([(one.queue.id, one.message_id, one.lease) for one in held])
-            for place, one in enumerate(held):
-                if place not in there:
+            there = await self._store.held([one.place for one in held])
+            for number, one in enumerate(held):
+                if number not in there:
                     self._drop((one.message_id, one.lease))
 
     async def settle(self, order: Order) -> datetime | None:

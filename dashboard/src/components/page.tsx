@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { Icon } from "./icon";
@@ -82,6 +82,16 @@ export function Figure({
   );
 }
 
+/** A row of links that is wider than a narrow screen: when something else is `current`, it is brought into sight. */
+export function useCurrentInSight<T extends HTMLElement>(current: string): RefObject<T> {
+  const row = useRef<T>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when another one is the current one
+  useEffect(() => {
+    row.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [current]);
+  return row;
+}
+
 export function Tabs({
   base,
   tabs,
@@ -91,12 +101,7 @@ export function Tabs({
   tabs: readonly (readonly [string, string])[];
   current: string;
 }) {
-  const list = useRef<HTMLElement>(null);
-  // On a narrow screen they are wider than the window.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: when another one is the current one
-  useEffect(() => {
-    list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  }, [current]);
+  const list = useCurrentInSight<HTMLElement>(current);
   return (
     <nav ref={list} class="tabs" aria-label="Parts">
       {tabs.map(([tab, name]) => (

@@ -233,7 +233,7 @@ function checks(selection: Selection, shown: readonly string[]): Column<BrowsedM
         type="checkbox"
         aria-label={`Select ${id}`}
         checked={selection.has(id)}
-        disabled={state === "leased" || !shown.includes(id)}
+        disabled={state === "leased" || shown.length === 0}
         onChange={() => selection.toggle(id)}
       />
     ),

@@ -248,7 +248,7 @@ function checks(selection: Selection, shown: readonly string[]): Column<Queue> {
         type="checkbox"
         aria-label={`Select ${name}`}
         checked={selection.has(name)}
-        disabled={!shown.includes(name)}
+        disabled={shown.length === 0}
         onChange={() => selection.toggle(name)}
       />
     ),

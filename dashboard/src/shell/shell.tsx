@@ -1,13 +1,14 @@
 /** What is around every screen: where to go, who one is, and whether the service answers. */
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess, useWhoami } from "../access";
 import { useReachable } from "../api/reachable";
 import { useStale } from "../api/stale";
 import { IconButton } from "../components/button";
 import { Icon } from "../components/icon";
+import { useCurrentInSight } from "../components/page";
 import { ProblemNote } from "../components/problem";
 import { prefer, type Theme, usePreferences } from "../preferences";
 import { signOut } from "../session";
@@ -112,12 +113,7 @@ function ThemeButton() {
 function Navigation() {
   const access = useAccess();
   const [location] = useLocation();
-  const list = useRef<HTMLUListElement>(null);
-  // On a narrow screen the list is wider than the window.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: when another entry is the current one
-  useEffect(() => {
-    list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  }, [location, access.whoami]);
+  const list = useCurrentInSight<HTMLUListElement>(`${location} ${access.whoami?.project}`);
   return (
     <nav class="navigation" aria-label="Screens">
       <ul ref={list}>
