@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import NO_GROUP, MessageState, Queue
-from service.store.clock import EPOCH, MICROSECOND
+from service.store.clock import EPOCH, MICROSECOND, NOW
 from service.store.identifiers import first_id
 from service.store.statements import STATEMENTS
 from service.store.tables import message
@@ -23,9 +23,6 @@ PAGE_ROWS = 10_000
 PAGE_BYTES = 8 * 1024 * 1024
 PREVIEW_BYTES = 256
 
-# One time for a whole statement: what it finds is in the state in which it is shown.
-_MOMENT = select(func.clock_timestamp().label("now")).cte("moment").prefix_with("materialized", dialect="postgresql")
-_NOW = select(_MOMENT.c.now).scalar_subquery()
 _GROUPS = STATEMENTS["fifo.groups"]
 _HOLDER = STATEMENTS["fifo.holder"]
 
@@ -42,7 +39,7 @@ class MessageFilter:
 
     def conditions(self, queue: Queue, columns: Any = message.c) -> list[ColumnElement[bool]]:
         """Return what holds for messages of the queue that match and are there: what has expired is not."""
-        conditions = [or_(func.coalesce(_expires_at(columns, queue) > _NOW, True), _is_leased(columns))]
+        conditions = [or_(func.coalesce(_expires_at(columns, queue) > NOW, True), _is_leased(columns))]
         if self.state is not None:
             conditions.append(_in_state(columns, self.state))
         if self.group is not None:
@@ -53,7 +50,7 @@ class MessageFilter:
 
 
 def _is_leased(columns: Any) -> ColumnElement[bool]:
-    return and_(columns.lease.is_not(None), columns.visible_at > _NOW)
+    return and_(columns.lease.is_not(None), columns.visible_at > NOW)
 
 
 LEASED = _is_leased(message.c)
@@ -63,8 +60,8 @@ def _in_state(columns: Any, state: MessageState) -> ColumnElement[bool]:
     if state is MessageState.LEASED:
         return _is_leased(columns)
     if state is MessageState.DELAYED:
-        return and_(columns.lease.is_(None), columns.visible_at > _NOW)
-    ready: ColumnElement[bool] = columns.visible_at <= _NOW
+        return and_(columns.lease.is_(None), columns.visible_at > NOW)
+    ready: ColumnElement[bool] = columns.visible_at <= NOW
     return ready
 
 
@@ -99,7 +96,7 @@ def _shown(columns: Any, queue: Queue) -> list[ColumnElement[Any]]:
         columns.pushed_by,
         _expires_at(columns, queue).label("expires_at"),
         func.octet_length(columns.body).label("body_size"),
-        _NOW.label("now"),
+        NOW.label("now"),
     ]
 
 

@@ -1,7 +1,9 @@
-"""The database's clock, estimated in the process, so that ids and due times need no round trip."""
+"""The database's clock: in statements, and estimated in the process, so that ids and due times need no round trip."""
 
 import time
 from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -9,6 +11,10 @@ MICROSECOND = timedelta(microseconds=1)
 # An observation counts for at least one and at most two of these. A clock that was set back is followed within this
 # time.
 _PERIOD_SECONDS = 2.0
+
+# One time for a whole statement: what it finds is in the state in which it is shown, and what it makes has one age.
+_MOMENT = select(func.clock_timestamp().label("now")).cte("moment").prefix_with("materialized", dialect="postgresql")
+NOW = select(_MOMENT.c.now).scalar_subquery()
 
 
 class DatabaseClock:

@@ -10,13 +10,13 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import UNLIMITED, Project, ProjectLimits
+from service.store.clock import NOW
 from service.store.identifiers import random_number
 from service.store.statements import STATEMENTS
 from service.store.tables import project, queue, retired_queue
 from service.store.transactions import driver
 
 _COLUMNS = (project.c.id, project.c.name, project.c.limits, project.c.created_at, project.c.updated_at)
-_NOW = func.clock_timestamp()
 _USED = STATEMENTS["limits.used"]
 
 
@@ -35,7 +35,7 @@ async def named(connection: AsyncConnection, names: Iterable[str]) -> dict[str, 
 
 async def create(connection: AsyncConnection, name: str, limits: ProjectLimits = UNLIMITED) -> Project | None:
     """Make a project; None when there is one of this name."""
-    values = {"limits": _set(limits), "created_at": _NOW, "updated_at": _NOW}
+    values = {"limits": _set(limits), "created_at": NOW, "updated_at": NOW}
     statement = upsert(project).values(id=random_number(), name=name, **values)
     statement = statement.on_conflict_do_nothing(index_elements=[project.c.name])
     row = (await connection.execute(statement.returning(*_COLUMNS))).first()
@@ -76,7 +76,7 @@ async def used(connection: AsyncConnection, project_ids: Sequence[int]) -> list[
 
 async def limit(connection: AsyncConnection, project_id: int, limits: ProjectLimits) -> Project:
     """Give a locked project these limits."""
-    statement = update(project).where(project.c.id == project_id).values(limits=_set(limits), updated_at=_NOW)
+    statement = update(project).where(project.c.id == project_id).values(limits=_set(limits), updated_at=NOW)
     return _project((await connection.execute(statement.returning(*_COLUMNS))).one())
 
 
@@ -105,7 +105,7 @@ async def has_queues(connection: AsyncConnection, project_id: int) -> bool:
 async def remove_queues(connection: AsyncConnection, project_id: int) -> list[tuple[int, str]]:
     """Delete every queue of a locked project, with its messages; return their ids and names."""
     mine = queue.c.project_id == project_id
-    numbers = select(queue.c.number, _NOW).where(mine)
+    numbers = select(queue.c.number, NOW).where(mine)
     await connection.execute(insert(retired_queue).from_select(["number", "retired_at"], numbers))
     gone = await connection.execute(delete(queue).where(mine).returning(queue.c.id, queue.c.name))
     return [(row.id, row.name) for row in gone]

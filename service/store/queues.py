@@ -14,13 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
 from service.model import NO_ID, DeadLetter, Queue, QueueConfig
+from service.store.clock import NOW
 from service.store.directory import queue_not_found
 from service.store.identifiers import random_number
 from service.store.statements import STATEMENTS
 from service.store.tables import queue, retired_queue
 from service.store.transactions import by_index, driver
 
-_NOW = func.clock_timestamp()
 _CONFIG = tuple(name for name in QueueConfig.__dataclass_fields__ if name != "dead_letter")
 
 _ADD_URGENCIES = STATEMENTS["queues.add_urgencies"]
@@ -82,8 +82,8 @@ async def create(connection: AsyncConnection, project_id: int, name: str, config
         project_id=project_id,
         name=name,
         number=random_number(),
-        created_at=_NOW,
-        updated_at=_NOW,
+        created_at=NOW,
+        updated_at=NOW,
         **_columns(config),
     )
     statement = statement.on_conflict_do_nothing(index_elements=[queue.c.project_id, queue.c.name])
@@ -114,7 +114,7 @@ async def renumber(connection: AsyncConnection, old: Queue) -> Queue:
 
 
 async def _change(connection: AsyncConnection, old: Queue, values: dict[str, Any]) -> Queue:
-    statement = update(queue).where(queue.c.id == old.id).values(version=queue.c.version + 1, updated_at=_NOW, **values)
+    statement = update(queue).where(queue.c.id == old.id).values(version=queue.c.version + 1, updated_at=NOW, **values)
     return loaded((await connection.execute(statement.returning(queue))).one())
 
 
@@ -158,7 +158,7 @@ async def that_dead_letter_to(connection: AsyncConnection, project_id: int, name
 async def retire(connection: AsyncConnection, numbers: Sequence[int]) -> None:
     """Have the messages under these numbers removed in the background."""
     await connection.execute(
-        insert(retired_queue).values([{"number": number, "retired_at": _NOW} for number in numbers])
+        insert(retired_queue).values([{"number": number, "retired_at": NOW} for number in numbers])
     )
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Queue, Task, TaskState
 from service.store import actions, queues, retries
+from service.store.clock import NOW
 from service.store.moves import Departure, first_bytes, move_free
 from service.store.ready import Ready
 from service.store.statements import STATEMENTS
@@ -25,7 +26,6 @@ KEPT = timedelta(days=7)
 
 _REDRIVE = STATEMENTS["tasks.redrive"]
 _REDRIVE_FIFO = STATEMENTS["tasks.redrive_fifo"]
-_NOW = func.clock_timestamp()
 # A rate is kept by steps of this length.
 _STEP_SECONDS = 0.1
 # Somebody else holds what is next: at this moment, not for long.
@@ -54,9 +54,9 @@ async def create(
         "queue_number": of.number,
         "wanted": wanted,
         "total": total,
-        "due_at": _NOW,
-        "created_at": _NOW,
-        "updated_at": _NOW,
+        "due_at": NOW,
+        "created_at": NOW,
+        "updated_at": NOW,
     }
     return _task((await connection.execute(insert(task).values(values).returning(task))).one())
 
@@ -70,7 +70,7 @@ async def find(connection: AsyncConnection, project_id: int, task_id: UUID) -> T
 async def cancel(connection: AsyncConnection, project_id: int, task_id: UUID) -> None:
     """End a task, if it has not ended, after the batch that may be under way."""
     running = and_(_this(project_id, task_id), task.c.state == TaskState.RUNNING)
-    await connection.execute(update(task).where(running).values(state=TaskState.CANCELLED, updated_at=_NOW))
+    await connection.execute(update(task).where(running).values(state=TaskState.CANCELLED, updated_at=NOW))
 
 
 async def listed(
@@ -87,7 +87,7 @@ async def listed(
 
 async def remove_old(connection: AsyncConnection) -> int:
     """Forget tasks that ended long enough ago."""
-    old = and_(task.c.state != TaskState.RUNNING, task.c.updated_at < _NOW - KEPT)
+    old = and_(task.c.state != TaskState.RUNNING, task.c.updated_at < NOW - KEPT)
     return (await connection.execute(delete(task).where(old))).rowcount
 
 
@@ -101,7 +101,7 @@ async def due(connection: AsyncConnection) -> Row[Any] | None:
     """Return the task that is due first, held until its batch is done; None: none is, or others are at it."""
     first = (
         select(task)
-        .where(task.c.state == TaskState.RUNNING, task.c.due_at <= _NOW)
+        .where(task.c.state == TaskState.RUNNING, task.c.due_at <= NOW)
         .order_by(task.c.due_at)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -114,14 +114,14 @@ async def run_batch(connection: AsyncConnection, found: Row[Any], ready: Ready) 
     await by_index(connection)
     values = await _STEPS.get(found.kind, _act)(connection, found, ready)
     await connection.execute(
-        update(task).where(_this(found.project_id, found.id)).values(values).values(updated_at=_NOW)
+        update(task).where(_this(found.project_id, found.id)).values(values).values(updated_at=NOW)
     )
 
 
 async def put_off(connection: AsyncConnection, found: Row[Any], rest: timedelta) -> None:
     """Let others go before a task whose batch failed; it is tried again later."""
     await connection.execute(
-        update(task).where(_this(found.project_id, found.id)).values(due_at=_NOW + rest, updated_at=_NOW)
+        update(task).where(_this(found.project_id, found.id)).values(due_at=NOW + rest, updated_at=NOW)
     )
 
 
@@ -148,7 +148,7 @@ async def _act(connection: AsyncConnection, found: Row[Any], ready: Ready) -> di
     if held is not None and source.is_fifo:
         # Somebody has its group just now: again from there on.
         group, seq = matching[held]
-        return values | {"after_group": group, "after_seq": seq - 1, "due_at": _NOW + _HELD_REST}
+        return values | {"after_group": group, "after_seq": seq - 1, "due_at": NOW + _HELD_REST}
     return values | ({"state": TaskState.DONE} if end is None else dict(zip(columns, end, strict=True)))
 
 
@@ -208,11 +208,11 @@ async def _move(
         values |= {"after_id": last["id"], "after_group": last["name"], "after_seq": last["seq"] or 0}
     wanted = Wanted(**found.wanted)
     if len(passed) < len(rows):
-        values["due_at"] = _NOW + _HELD_REST
+        values["due_at"] = NOW + _HELD_REST
     elif len(rows) < limit or values["moved"] == wanted.max_messages:
         values["state"] = TaskState.DONE
     elif wanted.rate is not None:
-        values["due_at"] = _NOW + timedelta(seconds=len(rows) / wanted.rate)
+        values["due_at"] = NOW + timedelta(seconds=len(rows) / wanted.rate)
     return values
 
 

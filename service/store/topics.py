@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
 from service.model import Queue, Subscription, Topic, TopicConfig
+from service.store.clock import NOW
 from service.store.identifiers import random_number
 from service.store.queues import project_gone
 from service.store.tables import queue, subscription, topic
-
-_NOW = func.clock_timestamp()
 
 
 async def find(connection: AsyncConnection, project_id: int, name: str, *, lock: bool = False) -> Topic | None:
@@ -44,8 +43,8 @@ async def create(connection: AsyncConnection, project_id: int, name: str, config
         id=random_number(),
         number=random_number(),
         version=1,
-        created_at=_NOW,
-        updated_at=_NOW,
+        created_at=NOW,
+        updated_at=NOW,
         **_columns(config),
     )
     statement = statement.on_conflict_do_nothing(index_elements=[topic.c.project_id, topic.c.name])
@@ -58,7 +57,7 @@ async def create(connection: AsyncConnection, project_id: int, name: str, config
 
 async def configure(connection: AsyncConnection, old: Topic, config: TopicConfig) -> Topic:
     """Give a locked topic this configuration."""
-    values = {"version": topic.c.version + 1, "updated_at": _NOW, **_columns(config)}
+    values = {"version": topic.c.version + 1, "updated_at": NOW, **_columns(config)}
     statement = update(topic).where(topic.c.id == old.id).values(values).returning(topic)
     return loaded((await connection.execute(statement)).one())
 
@@ -91,8 +90,8 @@ async def subscribe(
     connection: AsyncConnection, to: Topic, name: str, subscriber: Queue, wanted: dict[str, Any]
 ) -> Subscription:
     """Put a subscription of a locked topic in its place, new or changed."""
-    values = {"queue_id": subscriber.id, "filter": wanted, "updated_at": _NOW}
-    statement = upsert(subscription).values(topic_id=to.id, name=name, created_at=_NOW, **values)
+    values = {"queue_id": subscriber.id, "filter": wanted, "updated_at": NOW}
+    statement = upsert(subscription).values(topic_id=to.id, name=name, created_at=NOW, **values)
     columns = [subscription.c.topic_id, subscription.c.name]
     await connection.execute(statement.on_conflict_do_update(index_elements=columns, set_=values))
     await _changed(connection, to)

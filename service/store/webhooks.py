@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, func, insert, not_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, insert, not_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
 from service.model import OnExhausted, Retry, Secret, WaitingFor, Webhook, WebhookConfig, WebhookMode
+from service.store.clock import NOW
 from service.store.identifiers import random_number
 from service.store.queues import covering
 from service.store.sealing import Sealing
@@ -18,7 +19,6 @@ from service.store.tables import queue, webhook
 from service.store.transactions import driver
 
 _WAITING = STATEMENTS["push.waiting"]
-_NOW = func.clock_timestamp()
 
 
 WebhookState = Literal["active", "paused", "circuit_open", "disabled"]
@@ -75,9 +75,9 @@ async def create(
         "queue_id": key[0],
         "name": key[1],
         "id": identity,
-        "served_at": _NOW,
-        "created_at": _NOW,
-        "updated_at": _NOW,
+        "served_at": NOW,
+        "created_at": NOW,
+        "updated_at": NOW,
         **_columns(sealing, identity, config, [secret]),
     }
     row = (await connection.execute(insert(webhook).values(values).returning(webhook))).mappings().one()
@@ -91,7 +91,7 @@ async def change(
     values = _columns(sealing, old.id, config, secrets)
     if config.url != old.config.url or (config.enabled and not old.config.enabled):
         values |= {"failures": 0, "openings": 0, "paused_until": None, "pause_reason": None}
-    statement = update(webhook).where(_this(old.queue_id, old.name)).values(updated_at=_NOW, **values)
+    statement = update(webhook).where(_this(old.queue_id, old.name)).values(updated_at=NOW, **values)
     return loaded(sealing, (await connection.execute(statement.returning(webhook))).mappings().one())
 
 
@@ -132,7 +132,7 @@ def _covered(patterns: tuple[str, ...]) -> list[ColumnElement[bool]]:
 
 
 def _in_state(state: WebhookState | None) -> list[ColumnElement[bool]]:
-    paused = and_(webhook.c.paused_until.is_not(None), webhook.c.paused_until > _NOW)
+    paused = and_(webhook.c.paused_until.is_not(None), webhook.c.paused_until > NOW)
     opened = webhook.c.pause_reason == "circuit_open"
     return {
         None: [],
