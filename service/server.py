@@ -18,10 +18,10 @@ import uvicorn
 import uvloop
 
 from service import embedded, log
+from service.api.protocol import Protocol
 from service.banner import banner
 from service.main import App, create_app
 from service.model import MAX_REQUEST_BYTES
-from service.protocol import Protocol
 from service.settings import Deployment, Settings
 from service.store.migrate import check, migrate
 from service.supervisor import Supervisor

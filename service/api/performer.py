@@ -13,12 +13,12 @@ from service.api.callers import presented
 from service.api.exchange import Answer, Exchange, HttpClient
 from service.api.operations import OPERATIONS, Operation, request_entry, response_entries
 from service.api.problems import problem_of, problem_response
+from service.api.protocol import answer_at_once, body_at_once
 from service.api.quotas import RATE_HEADERS, RateHeaders, admit, limits_on_stored
 from service.api.request_id import request_id
 from service.auth.keyring import Keyring
 from service.auth.scopes import require, require_queue
 from service.errors import NotFound, invalid
-from service.protocol import answer_at_once, body_at_once
 from service.store.store import Store
 from service.telemetry import count_request
 
