@@ -61,10 +61,14 @@ async def publish_batch(store: Store, exchange: Exchange) -> Answer:
 
 
 async def match_message(store: Store, exchange: Exchange) -> Answer:
-    """Tell which subscriptions a message would reach, and why not the others. Nothing is published."""
+    """Tell which subscriptions a message would reach, and why not the others. Nothing is published.
+
+    Of queues that the key does not cover it counts those reached, and names none.
+    """
     found = await subscriptions.match(store, (exchange.caller.project_id, exchange.name), one_draft(exchange.body))
-    matches = [Match(one.name, one.queue, failed is None, failed) for one, failed in found]
-    reached = sum(match.matches for match in matches)
+    shown = [(one, failed) for one, failed in found if exchange.caller.covers(one.queue)]
+    matches = [Match(one.name, one.queue, failed is None, failed) for one, failed in shown]
+    reached = sum(failed is None for _, failed in found)
     return json_answer(200, msgspec.json.encode(Matches(reached, matches)))
 
 

@@ -18,7 +18,7 @@ from service.api.topics import NO_TOPIC, TopicName
 from service.auth.scopes import require_queue
 from service.domain import subscriptions
 from service.filters import parse
-from service.model import NAME_PATTERN, SubscriptionConfig
+from service.model import NAME_PATTERN, Caller, SubscriptionConfig
 
 router = APIRouter(route_class=JsonRoute, tags=["topics"])
 
@@ -76,6 +76,17 @@ def _document(found: model.Subscription) -> Subscription:
     )
 
 
+def _within(caller: Caller, check: subscriptions.Condition) -> subscriptions.Condition:
+    """Refuse what is subscribed for a queue that the key does not cover, then what the condition refuses."""
+
+    def looked(old: SubscriptionConfig | None) -> None:
+        if old is not None:
+            require_queue(caller, old.queue)
+        check(old)
+
+    return looked
+
+
 def _answer(found: model.Subscription, response: Response) -> Subscription:
     response.headers["ETag"] = etag(found.config)
     return _document(found)
@@ -104,7 +115,7 @@ async def put_subscription(
     require_queue(caller, fields.queue)
     parse(fields.filter)
     key, wanted = (caller.project_id, topic), SubscriptionConfig(fields.queue, fields.filter)
-    check = condition(if_match, if_none_match)
+    check = _within(caller, condition(if_match, if_none_match))
     found, created = await subscriptions.put_subscription(store, key, subscription, wanted, check)
     response.status_code = 201 if created else 200
     return _answer(found, response)
@@ -129,6 +140,7 @@ async def get_subscription(
     """Return a subscription."""
     require_queue(caller, topic)
     found = await subscriptions.get_subscription(store, (caller.project_id, topic), subscription)
+    require_queue(caller, found.queue)
     if not_modified(found.config, if_none_match):
         return Response(status_code=304, headers={"ETag": etag(found.config)})
     return _answer(found, response)
@@ -153,7 +165,7 @@ async def delete_subscription(
 ) -> None:
     """Copy nothing more to the queue; what it has got stays."""
     require_queue(caller, topic)
-    check = condition(if_match, if_none_match)
+    check = _within(caller, condition(if_match, if_none_match))
     await subscriptions.delete_subscription(store, (caller.project_id, topic), subscription, check)
 
 
@@ -173,11 +185,12 @@ async def list_subscriptions(
     request: Request,
     response: Response,
 ) -> SubscriptionPage:
-    """List a topic's subscriptions in the byte order of their names."""
+    """List a topic's subscriptions in the byte order of their names, as far as the key covers their queues."""
     require_queue(caller, topic)
-    listing = ("subscriptions", caller.project_id, topic)
+    listing = ("subscriptions", caller.project_id, topic, caller.queues)
     after = cursors.open(query.cursor, *listing) if query.cursor is not None else ""
-    found, last = await subscriptions.list_subscriptions(store, (caller.project_id, topic), after, query.limit)
+    key = caller.project_id, topic
+    found, last = await subscriptions.list_subscriptions(store, key, caller.queues, after, query.limit)
     cursor = cursors.seal(last, *listing) if last is not None else None
     return page(SubscriptionPage, [_document(one) for one in found], cursor, request, response)
 

@@ -80,13 +80,16 @@ async def delete_subscription(store: Store, topic: TopicName, name: str, conditi
 
 
 async def list_subscriptions(
-    store: Store, topic: TopicName, after: str, limit: int
+    store: Store, topic: TopicName, names: tuple[str, ...], after: str, limit: int
 ) -> tuple[list[Subscription], str | None]:
-    """Return a page of subscriptions by name, and the name after which the next page begins. Raises NotFound."""
+    """Return a page of subscriptions by name, and the name after which the next page begins. Raises NotFound.
+
+    Only those of queues that one of the patterns covers.
+    """
 
     async def work(connection: AsyncConnection) -> list[Subscription]:
         of = await topics.existing(connection, *topic)
-        return await topics.subscriptions(connection, of, after, limit + 1)
+        return await topics.subscriptions(connection, of, queues.covering(names), after, limit + 1)
 
     found = await transaction(store.engine, work)
     return found[:limit], found[limit - 1].name if len(found) > limit else None
@@ -113,7 +116,7 @@ async def match(store: Store, topic: TopicName, draft: Draft) -> list[tuple[Subs
 
     async def work(connection: AsyncConnection) -> list[Subscription]:
         of = await topics.existing(connection, *topic)
-        return await topics.subscriptions(connection, of, "", _ALL)
+        return await topics.subscriptions(connection, of, queues.covering(("*",)), "", _ALL)
 
     subject = Subject(draft)
     found = await transaction(store.engine, work)

@@ -107,9 +107,11 @@ async def unsubscribe(connection: AsyncConnection, of: Topic, name: str) -> bool
     return gone
 
 
-async def subscriptions(connection: AsyncConnection, of: Topic, after: str, limit: int) -> list[Subscription]:
-    """Return subscriptions of a topic by name."""
-    mine = (subscription.c.topic_id == of.id, subscription.c.name > after)
+async def subscriptions(
+    connection: AsyncConnection, of: Topic, expression: str, after: str, limit: int
+) -> list[Subscription]:
+    """Return subscriptions of a topic by name, only of queues whose name fits the regular expression."""
+    mine = (subscription.c.topic_id == of.id, subscription.c.name > after, queue.c.name.regexp_match(expression))
     rows = await connection.execute(_subscriptions().where(*mine).order_by(subscription.c.name).limit(limit))
     return [_subscription(row) for row in rows]
 

@@ -301,6 +301,24 @@ async def test_keys_are_bound_to_topics_by_their_patterns(service: Service) -> N
         assert [topic["name"] for topic in (await client.get("/v1/topics")).json()["items"]] == ["t"]
 
 
+async def test_subscriptions_of_queues_outside_a_keys_patterns_are_not_shown_and_not_changed(service: Service) -> None:
+    await subscribed(service, "t-mine")
+    await service.queue("hidden")
+    path = f"{T}/subscriptions"
+    await service.root.put(f"{path}/a", json={"queue": "hidden"})
+    async with service.client(await service.key("send", "manage", queues=["t*"])) as client:
+        answer = await client.get(f"{path}?limit=1")
+        assert ([item["name"] for item in answer.json()["items"]], answer.json()["next_cursor"]) == (["t-mine"], None)
+        for method, body in (("GET", None), ("PUT", {"queue": "t-mine"}), ("DELETE", None)):
+            refused = await client.request(method, f"{path}/a", json=body)
+            assert problem(refused)[:2] == (403, "forbidden"), method
+            assert "hidden" not in refused.text
+        matched = (await client.post(f"{T}/match", json={"body": 1})).json()
+        assert matched["delivered_to"] == 2
+        assert [one["queue"] for one in matched["subscriptions"]] == ["t-mine"]
+    assert (await service.root.get(f"{path}/a")).json()["queue"] == "hidden"
+
+
 async def test_a_fifo_topic_takes_no_priority_even_if_nobody_is_subscribed(service: Service) -> None:
     await service.root.put(T, json={"type": "fifo"})
     refused = await publish(service, priority=1)
