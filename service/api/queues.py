@@ -192,6 +192,9 @@ class QueueQuery(ListQuery):
             max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$", description="Names that contain this, whatever the case."
         ),
     ] = ""
+    dead_letters: Annotated[
+        bool, Field(description="`true`: only queues that others name as their dead-letter queue.")
+    ] = False
     order: Annotated[
         Literal["name", "age"],
         Field(description="`age`: the queue with the longest-waiting ready message first; of 10,000 queues at most."),
@@ -200,7 +203,7 @@ class QueueQuery(ListQuery):
     def filter(self, names: tuple[str, ...]) -> QueueFilter:
         """Return the filter, bound to the names that the caller may know of."""
         labels = sorted({(key, value) for key, _, value in (label.partition(":") for label in self.label)})
-        return QueueFilter(self.prefix, tuple(labels), names, self.search)
+        return QueueFilter(self.prefix, tuple(labels), names, self.search, self.dead_letters)
 
 
 def stats_of(stats: model.QueueStats) -> QueueStats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,12 +32,17 @@ PAGE_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class QueueFilter:
-    """Which queues of a project to list. `names`: patterns of which one must match; `search`: part of the name."""
+    """Which queues of a project to list.
+
+    `names`: patterns of which one must match; `search`: part of the name; `dead_letters`: only those that others name
+    as their dead-letter queue.
+    """
 
     prefix: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = ("*",)
     search: str = ""
+    dead_letters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,7 @@ async def listed(
     """Return a page in the byte order of names, and the name after which the next one begins, if there is one."""
     looked = (
         select(queue)
-        .where(queue.c.project_id == project_id, queue.c.name > after, *_begins_with(wanted.prefix))
+        .where(queue.c.project_id == project_id, queue.c.name > after, *_begins_with(wanted.prefix), *_named(wanted))
         .order_by(queue.c.name)
         .limit(PAGE_ROWS)
         .cte("looked")
@@ -191,7 +196,16 @@ async def by_age(
     labels = [json.dumps({key: value}) for key, value in wanted.labels]
     begins = wanted.prefix, _behind(wanted.prefix)
     rows = await (await driver(connection)).fetch(
-        _BY_AGE, project_id, *begins, covering(wanted.names), labels, wanted.search, *after, PAGE_ROWS, limit
+        _BY_AGE,
+        project_id,
+        *begins,
+        covering(wanted.names),
+        labels,
+        wanted.search,
+        *after,
+        PAGE_ROWS,
+        limit,
+        wanted.dead_letters,
     )
     found = await by_ids(connection, [row["id"] for row in rows])
     return [Aged(found[row["id"]], row["since"]) for row in rows if row["id"] in found]
@@ -205,6 +219,13 @@ async def by_ids(connection: AsyncConnection, ids: Iterable[int]) -> dict[int, Q
 def _begins_with(prefix: str) -> list[ColumnElement[bool]]:
     """Return the range of names that begin so; names are ASCII and compared by their bytes."""
     return [queue.c.name >= prefix, queue.c.name < _behind(prefix)] if prefix else []
+
+
+def _named(wanted: QueueFilter) -> list[ColumnElement[bool]]:
+    """Return what holds for a queue that another one names, if that is asked for."""
+    source = queue.alias("source")
+    names_it = and_(source.c.project_id == queue.c.project_id, source.c.dead_letter_queue == queue.c.name)
+    return [exists().where(names_it)] if wanted.dead_letters else []
 
 
 def _behind(prefix: str) -> str:

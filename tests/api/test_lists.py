@@ -68,6 +68,28 @@ async def test_queues_are_found_by_prefix_and_by_labels(service: Service) -> Non
     assert await names(service.root, "/v1/queues?label=note:x:y&prefix=o") == [["orders~"]]
 
 
+async def test_dead_letter_queues_can_be_listed_alone(service: Service) -> None:
+    for name in ("aside", "dead-b", "dead-a", "dead-dead"):
+        await service.queue(name)
+    await service.queue("dead-a", dead_letter={"queue": "dead-dead", "max_receives": 3})
+    for source, dead in {"one": "dead-a", "two": "dead-a", "three": "dead-b"}.items():
+        await service.queue(source, dead_letter={"queue": dead, "max_receives": 3})
+    await service.root.put("/v1/projects/other")
+    other = {"Restante-Project": "other"}
+    for name, letter in {"aside": None, "source": {"queue": "aside", "max_receives": 3}}.items():
+        await service.root.put(f"/v1/queues/{name}", json={"dead_letter": letter}, headers=other)
+    path = "/v1/queues?dead_letters=true"
+    assert await names(service.root, f"{path}&limit=2") == [["dead-a", "dead-b"], ["dead-dead"]]
+    assert await names(service.root, f"{path}&order=age&limit=2") == [["dead-a", "dead-b"], ["dead-dead"]]
+    assert await names(service.root, f"{path}&search=-B") == [["dead-b"]]
+    secret = await service.key("send", queues=["dead-d*", "o*"])
+    async with service.client(secret) as client:
+        assert await names(client, path) == [["dead-dead"]]
+        assert await names(client, "/v1/queues?dead_letters=false") == [["dead-dead", "one"]]
+    await service.queue("dead-a", dead_letter=None)
+    assert await names(service.root, path) == [["dead-a", "dead-b"]]
+
+
 async def test_a_key_with_patterns_sees_the_queues_it_covers(service: Service) -> None:
     for name in ("orders-1", "orders.2", "bills", "xorders-1"):
         await service.queue(name)
@@ -108,6 +130,7 @@ async def test_a_cursor_of_another_list_or_a_forged_one_is_refused(service: Serv
     attempts += [
         f"/v1/queues?cursor={genuine}&prefix=b",
         f"/v1/queues?cursor={genuine}&label=a:b",
+        f"/v1/queues?cursor={genuine}&dead_letters=true",
         f"/v1/keys?cursor={genuine}",
     ]
     for attempt in attempts:
@@ -125,6 +148,7 @@ async def test_a_cursor_of_another_list_or_a_forged_one_is_refused(service: Serv
         ("limit=x", "/query/limit"),
         ("limt=3", "/query/limt"),
         ("prefix=%00", "/query/prefix"),
+        ("dead_letters=x", "/query/dead_letters"),
         ("prefix=a%2Fb", "/query/prefix"),
         ("label=novalue", "/query/label/0"),
         ("label=a%00:b", "/query/label/0"),

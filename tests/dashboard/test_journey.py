@@ -49,6 +49,22 @@ def test_a_message_is_made_seen_received_elsewhere_dead_lettered_and_redriven_by
     assert (back["id"], back["receive_count"]) == (received[0]["id"], 1)
 
 
+def test_all_dead_letter_queues_are_a_click_away_from_the_fullest(dashboard: Dashboard, client: httpx.Client) -> None:
+    for name in ("aside", *(f"dead-{n}" for n in range(12))):
+        client.put(f"/v1/queues/{name}")
+    for n in range(12):
+        letter = {"queue": f"dead-{n}", "max_receives": 3}
+        client.put(f"/v1/queues/source-{n}", json={"dead_letter": letter}).raise_for_status()
+    dashboard.go("Dead letters")
+    dashboard.page.get_by_role("link", name="All dead-letter queues").click()
+    dashboard.settled()
+    table = dashboard.page.get_by_role("table", name="Queues")
+    expect(table).to_have_attribute("aria-rowcount", "13")
+    expect(dashboard.row("aside")).to_have_count(0)
+    dashboard.press("Show all queues")
+    expect(table).to_have_attribute("aria-rowcount", "26")
+
+
 def create(dashboard: Dashboard, name: str, dead_letter: str = "") -> None:
     dashboard.go("Queues")
     dashboard.press("Create queue")

@@ -1,3 +1,4 @@
+import { Link } from "wouter-preact";
 import { Card, PageHead } from "../components/page";
 import { ProblemNote } from "../components/problem";
 import { Empty, Loading } from "../components/states";
@@ -16,7 +17,10 @@ export function DeadLetters() {
           <Loading />
         )
       ) : (
-        <Card title="The ten queues that hold most">
+        <Card
+          title="The ten queues that hold most"
+          action={<Link href="/queues?dead_letters=true">All dead-letter queues</Link>}
+        >
           <DeadLetterList seen={data} none={<None />} />
         </Card>
       )}

@@ -26,20 +26,22 @@ import { CreateQueue } from "./queue-form";
 type Sort = "name" | "age" | "ready" | "leased" | "delayed";
 
 export function Queues() {
-  const [param, setParam] = useParams<"search" | "label" | "sort">();
+  const [param, setParam] = useParams<"search" | "label" | "dead_letters" | "sort">();
   const { may } = useAccess();
   const [creating, setCreating] = useState(false);
   const search = param("search");
   const label = param("label");
+  const dead = param("dead_letters") === "true";
   const sort = (param("sort") || "name") as Sort;
   const list = usePages(
-    ["queues", "list", search, label, sort === "age"],
-    (cursor) => answer(api.GET("/v1/queues", { params: { query: query(search, label, sort, cursor) } })),
+    ["queues", "list", search, label, dead, sort === "age"],
+    (cursor) =>
+      answer(api.GET("/v1/queues", { params: { query: query({ search, label, dead, sort }, cursor) } })),
     { seconds: 5 },
   );
   const queues = sorted(list.items, sort);
   const shown = list.isPlaceholderData ? [] : queues.map(({ name }) => name);
-  const selection = useSelection(shown, JSON.stringify([search, label]));
+  const selection = useSelection(shown, JSON.stringify([search, label, dead]));
   const sparks = useSparks(list.items.map(({ name }) => name));
   const columns = [
     ...(may("manage") ? [checks(selection, shown)] : []),
@@ -54,7 +56,7 @@ export function Queues() {
           </Button>
         )}
       </PageHead>
-      <Filters search={search} label={label} set={setParam} />
+      <Filters search={search} label={label} dead={dead} set={setParam} />
       <Listing
         list={list}
         label="Queues"
@@ -62,7 +64,7 @@ export function Queues() {
         items={queues}
         keyOf={({ name }) => name}
         selected={({ name }) => selection.has(name)}
-        empty={<NoQueues filtered={search !== "" || label !== ""} may={may("manage")} />}
+        empty={<NoQueues filtered={search !== "" || label !== "" || dead} may={may("manage")} />}
       />
       {sort !== "name" && sort !== "age" && list.hasNextPage && (
         <p class="hint">Sorted within the {list.items.length} queues that are loaded.</p>
@@ -78,11 +80,18 @@ export function Queues() {
   );
 }
 
-function query(search: string, label: string, sort: Sort, cursor: string | undefined) {
+interface Wanted {
+  search: string;
+  label: string;
+  dead: boolean;
+}
+
+function query({ search, label, dead, sort }: Wanted & { sort: Sort }, cursor: string | undefined) {
   return {
     limit: 200,
     ...(search && { search }),
     ...(label && { label: [label] }),
+    ...(dead && { dead_letters: true }),
     ...(sort === "age" && { order: "age" as const }),
     ...(cursor && { cursor }),
   };
@@ -97,12 +106,9 @@ function sorted(queues: readonly Queue[], sort: Sort): readonly Queue[] {
 function Filters({
   search,
   label,
+  dead,
   set,
-}: {
-  search: string;
-  label: string;
-  set: (changes: { search?: string; label?: string }) => void;
-}) {
+}: Wanted & { set: (changes: { search?: string; label?: string; dead_letters?: string }) => void }) {
   return (
     <div class="toolbar">
       <div class="filter">
@@ -117,17 +123,20 @@ function Filters({
         />
         <kbd>/</kbd>
       </div>
-      {label && (
-        <button
-          type="button"
-          class="chip"
-          aria-label={`Remove the label ${label}`}
-          onClick={() => set({ label: "" })}
-        >
-          <span class="clip">{label}</span> <Icon name="close" />
-        </button>
+      {label && <Chip text={label} hint={`Remove the label ${label}`} remove={() => set({ label: "" })} />}
+      {dead && (
+        <Chip text="dead-letter queues" hint="Show all queues" remove={() => set({ dead_letters: "" })} />
       )}
     </div>
+  );
+}
+
+/** A filter that holds, until it is pressed. */
+function Chip({ text, hint, remove }: { text: string; hint: string; remove: () => void }) {
+  return (
+    <button type="button" class="chip" aria-label={hint} onClick={remove}>
+      <span class="clip">{text}</span> <Icon name="close" />
+    </button>
   );
 }
 

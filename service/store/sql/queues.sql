@@ -20,7 +20,8 @@ where number = $1 and not urgencies @> $2::smallint[];
 
 -- name: by_age
 -- Queues of a project from name $2 on and before $3, that match $4, $5 and $6, behind the place ($7, $8): those first whose
--- first ready message has waited longest, those without one after them by name. It looks at $9 of them, by name.
+-- first ready message has waited longest, those without one after them by name. It looks at $9 of them, by name. With $11,
+-- only at those that others name as their dead-letter queue.
 with moment as materialized (
     select clock_timestamp() as now
 ), looked as materialized (
@@ -28,6 +29,16 @@ with moment as materialized (
     from queue as q
     where q.project_id = $1 and q.name >= $2 collate "C" and q.name < $3 collate "C" and q.name ~ $4
         and q.labels @> all($5::text[]::jsonb[]) and strpos(lower(q.name), lower($6)) > 0
+        and (
+            not $11::boolean
+            -- Not `exists`, which may read all queues at once.
+            or (
+                select true
+                from queue as s
+                where s.project_id = q.project_id and s.dead_letter_queue = q.name
+                limit 1
+            )
+        )
     order by q.name
     limit $9
 ), aged as (
