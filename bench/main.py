@@ -11,6 +11,7 @@ from bench.figures import Figure
 from bench.machine import Machine
 from bench.parts import (
     backlog,
+    dashboard,
     deduplication,
     fifo,
     generator,
@@ -44,6 +45,7 @@ PARTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "push": push.measure,
     "topics": topics.measure,
     "stream": stream.measure,
+    "dashboard": dashboard.measure,
     "held": held.measure,
     "peers": peers.measure,
 }

@@ -56,6 +56,11 @@ list 200
     GET /v1/queues/$queue/messages?limit=100
 """
 
+OVERVIEW = """
+overview 200
+    GET /v1/overview
+"""
+
 
 def batch_send(size: int, fields: str = "") -> str:
     """Send that many messages in one request."""

@@ -104,3 +104,15 @@ class Dashboard:
             for violation in found
             for node in violation["nodes"]
         ]
+
+
+def refusal(status: int, code: str, detail: str = "Not now.") -> dict[str, object]:
+    """Return what a route is fulfilled with, as the service refuses."""
+    problem = {
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": "r",
+    }
+    return {"status": status, "content_type": "application/problem+json", "body": json.dumps(problem)}

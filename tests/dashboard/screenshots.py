@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from service import embedded
-from tests.dashboard.browsing import FLAGS, Dashboard
+from tests.dashboard.browsing import FLAGS, Dashboard, refusal
 from tests.dashboard.examples import fill, views
 from tests.serving import Serving, serving
 
@@ -24,6 +24,7 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 PUSH = {"push_http": "1", "push_allow": "127.0.0.0/8"}
 # Since when messages wait, in minutes.
 AGES = {"orders": 7, "orders-dead": 48, "thumbnails": 131}
+BUSY = "The database is out of reach right now. Send the request again."
 WIDTHS = {1440: 900, 390: 844}
 
 
@@ -81,21 +82,71 @@ async def remember(database: str) -> None:
 
 
 def photograph(browser: Browser, service: Serving, screens: dict[str, str], theme: str, width: int) -> None:
-    """Take a picture of the sign-in and of every screen."""
+    """Take a picture of the sign-in, of every screen, and of what is seldom seen."""
     scheme = "dark" if theme == "dark" else "light"
     size = {"width": width, "height": WIDTHS[width]}
     context = browser.new_context(viewport=size, color_scheme=scheme, locale="en-GB", timezone_id="UTC")  # type: ignore[arg-type]
     page = context.new_page()
+
+    def keep(name: str) -> None:
+        page.screenshot(path=IMAGES / f"{name}-{theme}-{width}.png")
+
     page.goto(f"{service.url}/dashboard")
     page.get_by_label("API key").wait_for()
-    page.screenshot(path=IMAGES / f"sign-in-{theme}-{width}.png")
+    keep("sign-in")
     dashboard = Dashboard(page, service)
     dashboard.sign_in(service.key)
     for name, view in screens.items():
         dashboard.open(view)
         page.wait_for_timeout(2500 if name in {"queue", "overview"} else 400)
-        page.screenshot(path=IMAGES / f"{name}-{theme}-{width}.png")
+        keep(name)
+    for name in dialogs(dashboard):
+        keep(name)
+        page.keyboard.press("Escape")
+    for name in troubles(dashboard):
+        keep(name)
+        page.unroute_all()
     context.close()
+
+
+def dialogs(dashboard: Dashboard) -> Iterator[str]:
+    """Open one dialog after another; yield what each is called."""
+    page = dashboard.page
+    dashboard.open("/queues")
+    dashboard.press("Create queue")
+    yield "create-queue"
+    page.keyboard.press("Control+k")
+    page.keyboard.type("or")
+    expect(page.get_by_role("option", name="orders-dead")).to_be_visible()
+    yield "palette"
+    for name in ("orders", "mail"):
+        dashboard.row(name).first.get_by_role("checkbox").check()
+    dashboard.press("Purge")
+    expect(dashboard.dialog().get_by_role("listitem").first).to_contain_text("message")
+    yield "purge"
+    dashboard.open("/dead-letters")
+    dashboard.press("Redrive orders-dead")
+    yield "redrive"
+
+
+def troubles(dashboard: Dashboard) -> Iterator[str]:
+    """Have one thing after another go wrong; yield what each is called."""
+    page = dashboard.page
+    page.route("**/v1/queues?*", lambda _: None)
+    page.goto(f"{dashboard.base}/queues")
+    expect(page.get_by_label("Loading", exact=True)).to_be_visible()
+    yield "loading"
+    page.route("**/v1/queues?*", lambda route: route.fulfill(**refusal(503, "unavailable", BUSY)))
+    page.goto(f"{dashboard.base}/queues")
+    expect(page.get_by_role("alert")).to_be_visible()
+    yield "error"
+    dashboard.open("/queues")
+    page.route("**/v1/**", lambda route: route.abort())
+    expect(page.get_by_text("Restante does not answer")).to_be_visible()
+    yield "away"
+    page.route("**/v1/**", lambda route: route.fulfill(**refusal(401, "unauthenticated")))
+    expect(page.get_by_text("Your key is not known any more")).to_be_visible()
+    yield "expired"
 
 
 @contextmanager

@@ -1,21 +1,14 @@
 """Answers that are late, refused or missing, and people who are faster: nothing is done twice, to others, or unseen."""
 
-import json
 import re
 
 import httpx
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.dashboard.browsing import Dashboard
+from tests.dashboard.browsing import Dashboard, refusal
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def refusal(status: int, code: str) -> dict[str, object]:
-    """Return what a route is fulfilled with, as the service refuses."""
-    problem = {"title": "Refused", "status": status, "detail": "Not now.", "code": code, "request_id": "r"}
-    return {"status": status, "content_type": "application/problem+json", "body": json.dumps(problem)}
 
 
 def test_what_was_refused_is_tried_again_and_nothing_else(dashboard: Dashboard, client: httpx.Client) -> None:
