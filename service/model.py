@@ -407,7 +407,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook of a queue, as it stands in the database. `paused_until` may have passed."""
+    """A webhook of a queue, as it stands in the database.
+
+    `paused_until` may have passed; `circuit_open`: no success has closed its circuit yet, be it paused or not.
+    """
 
     id: int
     queue_id: int
@@ -418,6 +421,7 @@ class Webhook:
     updated_at: datetime
     paused_until: datetime | None = None
     pause_reason: str | None = None
+    circuit_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,9 @@ class Webhook(Document):
     retry: RetryDocument
     on_exhausted: OnExhausted
     enabled: bool
-    state: Annotated[str, Field(description="`active`, `paused`, `circuit_open` or `disabled`.")]
+    state: Annotated[
+        str, Field(description="`active`, `paused`, `circuit_open` (until a success closes it) or `disabled`.")
+    ]
     state_reason: Annotated[str | None, Field(description="Why it is not active.")]
     until: Annotated[Time | None, Field(description="When a pause ends.")]
     success_rate: Annotated[
@@ -204,9 +206,10 @@ def _document(found: model.Webhook, health: Health, now: datetime) -> dict[str, 
     state, reason = "active", None
     if not config.enabled:
         state, reason = "disabled", found.pause_reason if found.pause_reason == "gone" else "enabled is false"
-    elif paused:
-        state = "circuit_open" if found.pause_reason == "circuit_open" else "paused"
-        reason = found.pause_reason
+    elif paused and found.pause_reason != "circuit_open":
+        state, reason = "paused", found.pause_reason
+    elif found.circuit_open:
+        state = reason = "circuit_open"
     return {
         "name": found.name,
         "url": config.url,

@@ -132,14 +132,16 @@ def _covered(patterns: tuple[str, ...]) -> list[ColumnElement[bool]]:
 
 
 def _in_state(state: WebhookState | None) -> list[ColumnElement[bool]]:
-    paused = and_(webhook.c.paused_until.is_not(None), webhook.c.paused_until > NOW)
-    opened = webhook.c.pause_reason == "circuit_open"
+    until, reason = webhook.c.paused_until, webhook.c.pause_reason
+    paused = and_(until.is_not(None), until > NOW, reason.is_distinct_from("circuit_open"))
+    # Until a success closes it, also while it is tried whether one comes.
+    opened = webhook.c.openings > 0
     return {
         None: [],
         "disabled": [not_(webhook.c.enabled)],
-        "active": [webhook.c.enabled, not_(paused)],
-        "circuit_open": [webhook.c.enabled, paused, opened],
-        "paused": [webhook.c.enabled, paused, not_(opened)],
+        "active": [webhook.c.enabled, not_(paused), not_(opened)],
+        "circuit_open": [webhook.c.enabled, not_(paused), opened],
+        "paused": [webhook.c.enabled, paused],
     }[state]
 
 
@@ -156,7 +158,7 @@ def _reason(row: Any) -> WaitingFor | None:
         detail = "circuit open" if row["pause_reason"] == "circuit_open" else "paused"
         return WaitingFor("webhook", until=row["paused_until"], detail=detail)
     if row["is_full"]:
-        return WaitingFor("webhook", detail="concurrency")
+        return WaitingFor("webhook", detail="circuit open" if row["is_probing"] else "concurrency")
     return WaitingFor("webhook", detail="rate") if row["is_spent"] else None
 
 
@@ -181,6 +183,7 @@ def loaded(sealing: Sealing, row: Any) -> Webhook:
         secrets=tuple(sealed.secrets),
         paused_until=row["paused_until"],
         pause_reason=row["pause_reason"],
+        circuit_open=row["openings"] > 0,
     )
 
 

@@ -115,7 +115,8 @@ async def test_webhooks_are_counted_by_state_and_their_backlog_has_an_age(servic
     await service.sql.execute(
         "update webhook set enabled = name <> 'd', "
         "paused_until = case when name < 'd' then 'infinity'::timestamptz end, "
-        "pause_reason = case name when 'b' then 'circuit_open' else 'retry_after' end"
+        "pause_reason = case name when 'b' then 'circuit_open' else 'retry_after' end, "
+        "openings = case name when 'b' then 1 else 0 end"
     )
     past = "clock_timestamp() - interval '90 seconds'"
     number = await service.sql.fetchval("select number from queue")

@@ -142,7 +142,8 @@ async def test_webhooks_are_counted_by_state_with_their_attempts(service: Servic
             await service.root.put(f"/v1/queues/other/webhooks/{name}", json={"url": target.url})
         await service.root.patch("/v1/queues/other/webhooks/off", json={"enabled": False})
         pause = (
-            "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = $2 where name = $1"
+            "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = $2, "
+            "openings = ($2 = 'circuit_open')::integer where name = $1"
         )
         await service.sql.executemany(pause, [("paused", "retry_after"), ("open", "circuit_open")])
         await send(service)

@@ -267,6 +267,9 @@ async def test_while_a_circuit_is_not_closed_again_one_message_at_a_time_is_trie
             await target.wait_for(seen + 1)
             await looked(service)
             assert len(target.posted) == seen + 1
+            [waiting, *_] = (await service.root.get(f"{Q}/messages?state=ready")).json()["items"]
+            found = (await service.root.get(f"{Q}/messages/{waiting['id']}")).json()
+            assert found["waiting_for"]["detail"] == "circuit open"
             may_answer.set()
         await opened(3)
         pause = "extract(epoch from paused_until - clock_timestamp())::float8"
@@ -305,8 +308,8 @@ async def test_when_one_webhooks_circuit_is_open_the_others_take_over(service: S
         await webhook(service, one, "a")
         await webhook(service, other, "b")
         await service.sql.execute(
-            "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = 'circuit_open' "
-            "where name = 'a'"
+            "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = 'circuit_open', "
+            "openings = 1 where name = 'a'"
         )
         for _ in range(5):
             await send(service)

@@ -131,7 +131,7 @@ async def test_a_retry_says_what_is_wrong_with_it(service: Service) -> None:
         ({"enabled": False}, "enabled = false", "disabled"),
         (
             {},
-            "paused_until = '2126-01-01Z', pause_reason = 'circuit_open'",
+            "paused_until = '2126-01-01Z', pause_reason = 'circuit_open', openings = 1",
             "circuit open until 2126-01-01T00:00:00.000000Z",
         ),
         ({}, "paused_until = '2126-01-01Z', pause_reason = 'retry_after'", "paused until 2126-01-01T00:00:00.000000Z"),

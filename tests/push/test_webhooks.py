@@ -208,9 +208,31 @@ async def test_webhooks_of_all_queues_are_listed_by_queue_and_name_and_by_state(
     assert (await service.root.get("/v1/webhooks", params={"cursor": "x"})).status_code == 400
 
 
+async def test_a_circuit_stays_open_until_a_success_closes_it(service: Service) -> None:
+    await service.queue()
+    await put(service)
+    await pause(service, "q", "w", "circuit_open")
+    before = (await service.root.get(W)).json()
+    assert (before["state"], before["state_reason"]) == ("circuit_open", "circuit_open")
+    await service.sql.execute("update webhook set paused_until = clock_timestamp()")
+    found = (await service.root.get(W)).json()
+    assert (found["state"], found["state_reason"], found["until"]) == ("circuit_open", "circuit_open", None)
+    for state, listed in {"circuit_open": 1, "active": 0, "paused": 0, "disabled": 0}.items():
+        page = (await service.root.get("/v1/webhooks", params={"state": state})).json()
+        assert len(page["items"]) == listed, state
+        assert (await service.root.get("/v1/overview")).json()["webhooks"][state] == listed
+        metric = f'restante_webhooks{{state="{state}"}} {listed}.0'
+        assert metric in (await service.root.get("/metrics")).text, state
+    await service.sql.execute(
+        "update webhook set paused_until = paused_until + interval '1 hour', pause_reason = 'retry_after'"
+    )
+    assert (await service.root.get(W)).json()["state"] == "paused"
+
+
 async def pause(service: Service, queue: str, name: str, reason: str) -> None:
     await service.sql.execute(
-        "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = $3 "
+        "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = $3, "
+        "openings = ($3 = 'circuit_open')::integer "
         "from queue where queue.id = webhook.queue_id and queue.name = $1 and webhook.name = $2",
         queue,
         name,

@@ -25,7 +25,8 @@ import { percent, Secret, WebhookDialog } from "./webhooks";
 
 /** The API's words for why a webhook rests. */
 const REASONS: Record<string, string> = {
-  circuit_open: "Ten attempts in a row failed; one is made when the pause is over.",
+  circuit_open:
+    "Ten attempts in a row failed. After the pause one message at a time is tried, until one succeeds.",
   retry_after: "Its receiver asked for a pause.",
   gone: "Its receiver answered 410, it wants no more.",
   "enabled is false": "It was switched off.",
@@ -59,7 +60,11 @@ export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook
         {webhook.state !== "active" && (
           <p class="note away" role="status">
             <span>
-              <strong>Nothing is pushed now.</strong>{" "}
+              <strong>
+                {webhook.state === "circuit_open" && !webhook.until
+                  ? "One message at a time is pushed now."
+                  : "Nothing is pushed now."}
+              </strong>{" "}
               {REASONS[webhook.state_reason ?? ""] ?? webhook.state_reason}
               {webhook.until && (
                 <>

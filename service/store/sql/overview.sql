@@ -58,9 +58,9 @@ from (
     select
         case
             when not w.enabled then 'disabled'
-            when coalesce(w.paused_until <= clock_timestamp(), true) then 'active'
-            when w.pause_reason = 'circuit_open' then 'circuit_open'
-            else 'paused'
+            when w.paused_until > clock_timestamp() and w.pause_reason is distinct from 'circuit_open' then 'paused'
+            when w.openings > 0 then 'circuit_open'
+            else 'active'
         end as state
     from queue as q
     join webhook as w on w.queue_id = q.id

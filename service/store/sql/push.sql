@@ -153,9 +153,9 @@ cross join lateral (
 -- name: waiting
 -- What keeps each webhook of a queue from taking its next message.
 select
-    w.enabled, w.pause_reason, w.max_concurrency,
+    w.enabled, w.pause_reason, w.openings > 0 as is_probing,
     case when w.paused_until > moment.now then w.paused_until end as paused_until,
-    held.messages >= w.max_concurrency as is_full,
+    held.messages >= case when w.openings > 0 then 1 else w.max_concurrency end as is_full,
     coalesce(
         w.allowance + extract(epoch from moment.now - greatest(w.allowed_at, moment.now - interval '1 day')) * w.rate_limit,
         1
@@ -180,9 +180,9 @@ with moment as materialized (
         queue.number, queue.type, queue.urgencies, queue.paused,
         case
             when not w.enabled then 'disabled'
-            when coalesce(w.paused_until <= moment.now, true) then 'active'
-            when w.pause_reason = 'circuit_open' then 'circuit_open'
-            else 'paused'
+            when w.paused_until > moment.now and w.pause_reason is distinct from 'circuit_open' then 'paused'
+            when w.openings > 0 then 'circuit_open'
+            else 'active'
         end as state
     from moment
     cross join webhook as w
