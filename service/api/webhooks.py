@@ -117,7 +117,11 @@ class Webhook(Document):
     state_reason: Annotated[str | None, Field(description="Why it is not active.")]
     until: Annotated[Time | None, Field(description="When a pause ends.")]
     success_rate: Annotated[
-        float | None, Field(description="Of the last thousand attempts, those that succeeded: 0 to 1.")
+        float | None,
+        Field(
+            description="Of the last thousand attempts, those that succeeded: 0 to 1. On a page of over a hundred "
+            "webhooks, of fewer."
+        ),
     ]
     latency: Annotated[float | None, Field(description="Seconds that one of these took, as the median.")]
     created_at: Time

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from service.store import attempts
 from tests.api.test_queues import problem
 from tests.in_process import Service
 
@@ -227,6 +228,25 @@ async def test_a_circuit_stays_open_until_a_success_closes_it(service: Service) 
         "update webhook set paused_until = paused_until + interval '1 hour', pause_reason = 'retry_after'"
     )
     assert (await service.root.get(W)).json()["state"] == "paused"
+
+
+async def test_a_list_of_many_webhooks_looks_at_a_bounded_number_of_attempts(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.queue()
+    for name in ("a", "b"):
+        await service.root.put(f"/v1/queues/q/webhooks/{name}", json={"url": URL})
+    await service.sql.execute(
+        """
+        insert into attempt (queue_id, webhook_id, id, message_id, number, started_at, duration, succeeded, excerpt)
+        select queue_id, id, lpad(to_hex(n), 32, '0')::uuid, gen_random_uuid(), 1, now(), '1 s', n <= 3, ''
+        from webhook, generate_series(1, 4) as n
+        """
+    )
+    assert (await service.root.get("/v1/queues/q/webhooks/a")).json()["success_rate"] == 0.75
+    monkeypatch.setattr(attempts, "_LOOKED_AT", 4)
+    for path in ("/v1/webhooks", "/v1/queues/q/webhooks"):
+        assert [one["success_rate"] for one in (await service.root.get(path)).json()["items"]] == [0.5, 0.5]
 
 
 async def pause(service: Service, queue: str, name: str, reason: str) -> None:

@@ -7,7 +7,7 @@ from unnest(
 );
 
 -- name: health
--- Of the last thousand attempts of each webhook: how many there were, how many succeeded, and the median of their duration.
+-- Of the last $3 attempts of each webhook: how many there were, how many succeeded, and the median of their duration.
 select health.*
 from unnest($1::bigint[], $2::bigint[]) with ordinality as w (queue_id, id, ord)
 cross join lateral (
@@ -20,7 +20,7 @@ cross join lateral (
         from attempt as a
         where a.queue_id = w.queue_id and a.webhook_id = w.id
         order by a.id desc
-        limit 1000
+        limit $3
     ) as last
 ) as health
 order by w.ord;
