@@ -10,9 +10,11 @@ ordinary way is taken.
 import asyncio
 from collections.abc import Collection
 from typing import Any
+from weakref import WeakSet
 
 from starlette.types import Receive
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from service.api.problems import problem_response
 from service.api.request_id import request_id
@@ -77,8 +79,9 @@ class Protocol(HttpToolsProtocol):
         self.whole = OneWrite(transport, self.loop)
         super().connection_made(self.whole)  # type: ignore[arg-type]
         self.rests_since = self.loop.time()
-        if len(self.connections) == 1:
-            self.loop.call_later(_LOOK_SECONDS, _close_idle, self.connections, self.loop)
+        if self.server_state not in _looked_at:
+            _looked_at.add(self.server_state)
+            self.loop.call_later(_LOOK_SECONDS, _close_idle, self.server_state, self.loop)
 
     def send_400_response(self, msg: str) -> None:
         """Tell whoever does not speak HTTP, and close."""
@@ -106,13 +109,19 @@ class Protocol(HttpToolsProtocol):
         return answered and now - self.rests_since > self.timeout_keep_alive
 
 
-def _close_idle(connections: Collection[Any], loop: asyncio.AbstractEventLoop) -> None:
+# Servers whose connections are looked at every second, until there is none: one timer each, however many come and go.
+_looked_at: WeakSet[ServerState] = WeakSet()
+
+
+def _close_idle(state: ServerState, loop: asyncio.AbstractEventLoop) -> None:
     now = loop.time()
-    idle = [connection for connection in connections if isinstance(connection, Protocol) and connection.is_idle(now)]
+    idle = [one for one in state.connections if isinstance(one, Protocol) and one.is_idle(now)]
     for connection in idle:
         connection.transport.close()
-    if connections:
-        loop.call_later(_LOOK_SECONDS, _close_idle, connections, loop)
+    if state.connections:
+        loop.call_later(_LOOK_SECONDS, _close_idle, state, loop)
+    else:
+        _looked_at.discard(state)
 
 
 def _cycle_of(receive: Receive) -> RequestResponseCycle | None:

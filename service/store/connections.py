@@ -88,6 +88,8 @@ async def _opened(url: str, settings: dict[str, str], *, statement_cache_size: i
         command_timeout=STATEMENT_SECONDS,
         statement_cache_size=statement_cache_size,
         server_settings=settings,
+        # After a failover a name may still lead to the former primary: what is opened meanwhile would stay there.
+        target_session_attrs="read-write",
     )
 
 

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import structlog
+from uvicorn.server import ServerState
 
+from service.api import protocol
 from tests.api.test_queues import problem
 from tests.conftest import in_postgres
 from tests.in_process import ROOT_KEY, Service
@@ -152,6 +154,29 @@ async def test_a_connection_goes_on_after_a_message_that_is_too_large(service: S
         assert problem(answer)[:2] == (413, "payload_too_large")
         assert "connection" not in answer.headers
     assert time.monotonic() - started < 2
+
+
+async def test_idle_connections_are_looked_for_at_one_pace_however_many_come_and_go(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, look = 0, protocol._close_idle
+
+    def counted(state: ServerState, loop: asyncio.AbstractEventLoop) -> None:
+        nonlocal looks
+        looks += 1
+        look(state, loop)
+
+    monkeypatch.setattr(protocol, "_close_idle", counted)
+    monkeypatch.setattr(protocol, "_LOOK_SECONDS", 0.02)
+    for _ in range(40):
+        await exchange(service, request("GET", "/healthz", "Connection: close"))
+    async with service.client(None) as client:
+        await client.get("/healthz")
+        began, already = time.monotonic(), looks
+        async with asyncio.timeout(20):
+            while looks < already + 20:  # noqa: ASYNC110 - a timer tells nobody
+                await asyncio.sleep(0.01)
+    assert time.monotonic() - began > 0.3
 
 
 async def test_an_endless_body_is_cut_off(service: Service) -> None:
