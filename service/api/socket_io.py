@@ -172,7 +172,6 @@ class SocketIo:
         wanted = _subscription(data)
         require_queue(client.caller, wanted.queue)
         await self._store.directory.find(client.caller.project_id, wanted.queue)
-        await self._leave(client, wanted.queue)
         if self._clients.get(sid) is not client:
             # It has gone meanwhile: nobody would ever end what is begun now.
             return {"status": "ok"}
@@ -190,7 +189,10 @@ class SocketIo:
 
         session = Session(self._store, client.caller, wanted.queue, hand, via=Via.SOCKET_IO, shared=True)
         session.grant(wanted.credit)
-        client.sessions[wanted.queue] = session
+        # Whoever ends it knows it from here on: another `subscribe` may come before the old one has ended.
+        old, client.sessions[wanted.queue] = client.sessions.get(wanted.queue), session
+        if old is not None:
+            await old.end(counted=False)
         for part in (session.run(), session.keep(), session.reclaim()):
             self._begin(sid, client, part)
         return {"status": "ok"}

@@ -100,7 +100,7 @@ async def _receive(
             there = queue.id
             continue
         if claimed is not None and client.has_left():
-            await store.give_back(claimed)
+            await asyncio.shield(store.give_back(claimed))
             return None
         return claimed
 
@@ -117,9 +117,15 @@ async def _answer(store: Store, queue: Queue, ask: Ask, client: Client, seconds:
         return await ask.answer
     except asyncio.CancelledError:
         store.claims.leave(queue, ask)
-        if ask.answer.done() and not ask.answer.cancelled() and (claimed := ask.answer.result()) is not None:
+        if (claimed := _claimed(ask.answer)) is not None:
             await asyncio.shield(store.give_back(claimed))
         raise
+
+
+def _claimed(answer: "asyncio.Future[Claimed | None]") -> Claimed | None:
+    """Return what an answer has brought, if it has come and is none that failed."""
+    has_come = answer.done() and not answer.cancelled() and answer.exception() is None
+    return answer.result() if has_come else None
 
 
 async def _first_of(answer: "asyncio.Future[Claimed | None]", client: Client, seconds: float) -> None:

@@ -7,7 +7,7 @@ the caller's: it is given messages to write, says what the far end said, and how
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -25,6 +25,10 @@ from service.store.settles import Settle
 from service.store.store import Store
 
 MAX_CREDIT = 1000
+# Messages that a connection holds: no more come until some are settled, or their leases have ended.
+MAX_HELD = 10_000
+# As many are settled at once: what others settle does not wait for the rest.
+_PART = 1000
 SLICE = timedelta(seconds=30)
 _RENEW_SECONDS = 10.0
 _WAIT_SECONDS = 60.0
@@ -92,6 +96,7 @@ class Session:
         self._via = via
         self._far_end = _FarEnd()
         self._credit = 0
+        # There is credit, or room for what it may bring.
         self._granted = asyncio.Event()
         self._held: dict[tuple[UUID, int], _Held] = {}
         self._shared = shared
@@ -110,7 +115,7 @@ class Session:
         loop = asyncio.get_running_loop()
         while not (self._store.draining.is_set() or self._far_end.has_left()):
             self._granted.clear()
-            if self._credit == 0:
+            if self._room <= 0:
                 await self._granted.wait()
                 continue
             began = loop.time()
@@ -123,6 +128,11 @@ class Session:
             elif loop.time() - began < _AWAY_SECONDS:
                 # Where no more may wait there is an answer at once.
                 await asyncio.sleep(_AWAY_SECONDS)
+
+    @property
+    def _room(self) -> int:
+        """Return how many messages may come now."""
+        return min(self._credit, MAX_HELD - len(self._held))
 
     async def _there(self) -> Queue:
         """Return the queue. Raises NotFound."""
@@ -137,7 +147,7 @@ class Session:
             self._queue,
             self._far_end,
             via=self._via,
-            max_messages=min(self._credit, MAX_RECEIVE),
+            max_messages=min(self._room, MAX_RECEIVE),
             wait=_WAIT_SECONDS,
             visibility_timeout=min(queue.config.visibility_timeout, SLICE),
         )
@@ -178,27 +188,30 @@ class Session:
     async def _renew(self) -> None:
         now = asyncio.get_running_loop().time()
         with contextlib.suppress(Unavailable):
-            mine = [(one, one.renew(one.ends - now)) for one in self._held.values() if one.ends and one.ends > now]
-            outcomes = await self._store.settle([renewal for _, renewal in mine]) if mine else []
-            for (one, renewal), outcome in zip(mine, outcomes, strict=True):
-                if one.leased_until != renewal.renewed:
-                    # Extended by the far end meanwhile.
-                    continue
-                if isinstance(outcome, datetime):
-                    one.leased_until = outcome
-                else:
-                    one.ends = None
+            for part in _parts([one for one in self._held.values() if one.ends and one.ends > now]):
+                await self._renew_part(part, now)
             await self._let_go([one for one in self._held.values() if one.ends is None or one.ends <= now])
+
+    async def _renew_part(self, held: list[_Held], now: float) -> None:
+        mine = [(one, one.renew(one.ends - now)) for one in held if one.ends]
+        outcomes = await self._store.settle([renewal for _, renewal in mine])
+        for (one, renewal), outcome in zip(mine, outcomes, strict=True):
+            if one.leased_until != renewal.renewed:
+                # Extended by the far end meanwhile.
+                continue
+            if isinstance(outcome, datetime):
+                one.leased_until = outcome
+            else:
+                one.ends = None
 
     async def _let_go(self, held: list[_Held]) -> None:
         """Hold those no more whose lease has ended, or is somebody else's."""
-        if not held:
-            return
         with contextlib.suppress(Unavailable):
-            there = await self._store.held([one.place for one in held])
-            for number, one in enumerate(held):
-                if number not in there:
-                    self._drop((one.message_id, one.lease))
+            for part in _parts(held):
+                there = await self._store.held([one.place for one in part])
+                for number, one in enumerate(part):
+                    if number not in there:
+                        self._drop((one.message_id, one.lease))
 
     async def settle(self, order: Order) -> datetime | None:
         """Do what the far end wants with a message of this queue; return when it is visible again, if it is.
@@ -217,7 +230,10 @@ class Session:
 
     def _drop(self, key: tuple[UUID, int]) -> None:
         """Hold a message no more."""
-        if self._held.pop(key, None) is not None and self._shared:
+        if self._held.pop(key, None) is None:
+            return
+        self._granted.set()
+        if self._shared:
             self._store.watched.pop(key, None)
             self.grant(1)
 
@@ -236,6 +252,10 @@ class Session:
         for key in self._held:
             self._store.watched.pop(key, None)
         held, self._held = list(self._held.values()), {}
-        releases = [one.release(counted=counted and one.written) for one in held]
-        if releases:
-            await self._store.settle(releases)
+        for part in _parts(held):
+            await self._store.settle([one.release(counted=counted and one.written) for one in part])
+
+
+def _parts(held: list[_Held]) -> Iterator[list[_Held]]:
+    for start in range(0, len(held), _PART):
+        yield held[start : start + _PART]

@@ -102,6 +102,19 @@ async def test_an_acknowledgement_with_an_error_releases_it(service: Service) ->
     assert (again["receive_count"], again["last_error"]) == (2, '{"error":"busy"}')
 
 
+async def test_of_subscriptions_that_are_made_at_once_one_stands_and_can_be_ended(service: Service) -> None:
+    await service.queue(visibility_timeout=600)
+    await send(service, *range(12))
+    async with connected(service, answer=NEVER) as client:
+        await client.ask("subscribe", queue="q", credit=3)
+        await settled(service, 9, 3)
+        await asyncio.gather(*(client.ask("subscribe", queue="q", credit=3) for _ in range(4)))
+        await settled(service, 9, 3)
+        await client.ask("unsubscribe", queue="q")
+        await settled(service, 12, 0)
+        assert service.app._store.watched == {}
+
+
 async def test_a_client_that_leaves_while_it_subscribes_gets_nothing(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

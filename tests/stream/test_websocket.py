@@ -101,6 +101,31 @@ async def test_messages_come_as_far_as_there_is_credit_and_are_settled(service: 
     await settled(service, 0, 0)
 
 
+async def test_a_connection_holds_a_bounded_number_of_messages_and_gets_more_as_it_settles(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_HELD", 3)
+    # Renewed and given back in parts.
+    monkeypatch.setattr(module, "_PART", 2)
+    monkeypatch.setattr(module, "_RENEW_SECONDS", 0.05)
+    await service.queue(visibility_timeout=600)
+    await send(service, *range(6))
+    async with streaming(service) as connection:
+        await hear(connection, "ready")
+        await say(connection, type="credit", n=10)
+        held = [await message(connection) for _ in range(3)]
+        await settled(service, 3, 3)
+        await say(connection, type="ack", receipt=held[0]["receipt"])
+        frames = [json.loads(await connection.recv()) for _ in range(2)]
+        assert sorted(frame["type"] for frame in frames) == ["message", "result"]
+        await settled(service, 2, 3)
+        lease = "select min(visible_at - clock_timestamp()) > interval '28 s' from message where lease is not null"
+        async with asyncio.timeout(10):
+            while not await service.sql.fetchval(lease):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+    await settled(service, 5, 0)
+
+
 async def test_a_message_comes_the_moment_it_is_sent_also_from_the_stream_itself(service: Service) -> None:
     await service.queue()
     async with streaming(service) as connection:
