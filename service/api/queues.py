@@ -351,7 +351,7 @@ async def delete_queue(
 ) -> None:
     """Delete a queue with all its messages, at once. Receipts of it are not found afterwards."""
     require_queue(caller, queue)
-    await queues.delete_queue(store, caller.project_id, queue, condition(if_match, if_none_match))
+    await queues.delete_queue(store, caller, queue, condition(if_match, if_none_match))
 
 
 @router.post(

@@ -48,15 +48,20 @@ class RedriveFields(Fields):
 _ALL = RedriveFields()
 
 
+# What stands for a field that is left out, but must not be given: a message without a group shows `null`, and whoever
+# passes that on does not mean all messages.
+_LEFT_OUT: Any = None
+
+
 class FilterFields(Fields):
     """Which messages to act on: the fields of the list, `header.NAME` among them."""
 
     model_config = ConfigDict(extra="allow")
 
-    state: Annotated[MessageState | None, Field(strict=False)] = None
-    group: GroupFilter | None = None
-    sent_after: GivenTime | None = None
-    sent_before: GivenTime | None = None
+    state: Annotated[MessageState, Field(strict=False)] = _LEFT_OUT
+    group: GroupFilter = _LEFT_OUT
+    sent_after: GivenTime = _LEFT_OUT
+    sent_before: GivenTime = _LEFT_OUT
 
     __pydantic_extra__: dict[str, HeaderFilter]
 
@@ -164,7 +169,7 @@ async def redrive_queue(
     require_queue(caller, queue)
     if fields.to is not None:
         require_queue(caller, fields.to)
-    wanted = Wanted(fields.to, fields.max_messages, fields.rate)
+    wanted = Wanted(fields.to, fields.max_messages, fields.rate, caller.queues)
     task = await tasks.redrive(store, caller.project_id, queue, wanted)
     response.headers["Location"] = f"/v1/tasks/{task.id.hex}"
     return _document(task)

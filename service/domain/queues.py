@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import Conflict, QuotaExceeded, Unavailable, invalid
-from service.model import Queue, QueueConfig, QueueStats
+from service.model import Caller, Queue, QueueConfig, QueueStats
 from service.store import counting, projects, queues, stats
 from service.store.clock import EPOCH
 from service.store.queues import QueueFilter
@@ -106,13 +106,13 @@ async def list_queues_by_age(
     return [one.queue for one in shown], f"{last.since.isoformat() if last.since else _NEVER} {last.queue.name}"
 
 
-async def delete_queue(store: Store, project_id: int, name: str, condition: Condition) -> None:
+async def delete_queue(store: Store, caller: Caller, name: str, condition: Condition) -> None:
     """Delete a queue with its messages. Raises NotFound, PreconditionFailed."""
 
     async def work(connection: AsyncConnection) -> Queue:
-        await queues.lock_dead_letters(connection, project_id)
-        queue = await _locked(connection, project_id, name, condition)
-        await _check_not_named(connection, project_id, name)
+        await queues.lock_dead_letters(connection, caller.project_id)
+        queue = await _locked(connection, caller.project_id, name, condition)
+        await _check_not_named(connection, caller, name)
         await queues.remove(connection, queue)
         return queue
 
@@ -185,11 +185,13 @@ def check_alike(pointer: str, name: str, target: Queue | None, config: QueueConf
         raise invalid(pointer, "wrong_type", detail)
 
 
-async def _check_not_named(connection: AsyncConnection, project_id: int, name: str) -> None:
-    others = await queues.that_dead_letter_to(connection, project_id, name)
+async def _check_not_named(connection: AsyncConnection, caller: Caller, name: str) -> None:
+    others = await queues.that_dead_letter_to(connection, caller.project_id, name)
     if others:
-        names = ", ".join(map(repr, others))
-        raise Conflict(f"{names} name this queue as their dead-letter queue. Change their dead_letter first.")
+        known = (
+            ", ".join(repr(other) for other in others if caller.covers(other)) or "queues that the key does not cover"
+        )
+        raise Conflict(f"It is the dead-letter queue of {known}. Change their dead_letter first.")
 
 
 def _anything(_config: QueueConfig | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import structlog
+from asyncpg.connect_utils import SessionAttribute
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.errors import Unavailable
@@ -89,7 +90,7 @@ async def _opened(url: str, settings: dict[str, str], *, statement_cache_size: i
         statement_cache_size=statement_cache_size,
         server_settings=settings,
         # After a failover a name may still lead to the former primary: what is opened meanwhile would stay there.
-        target_session_attrs="read-write",
+        target_session_attrs=SessionAttribute.read_write,
     )
 
 

@@ -34,11 +34,15 @@ _HELD_REST = timedelta(seconds=0.05)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a redrive is asked for. `to` None: each message's source; `rate`: messages a second."""
+    """What a redrive is asked for. `to` None: each message's source, if one of the patterns `names` covers it.
+
+    `rate`: messages a second.
+    """
 
     to: str | None = None
     max_messages: int | None = None
     rate: float | None = None
+    names: Sequence[str] = ("*",)
 
 
 async def create(
@@ -110,12 +114,10 @@ async def due(connection: AsyncConnection) -> Row[Any] | None:
 
 
 async def run_batch(connection: AsyncConnection, found: Row[Any], ready: Ready) -> None:
-    """Do the next batch of a task that is due."""
+    """Do the next batch of a task that is due; other tasks that are due go before its next one."""
     await by_index(connection)
-    values = await _STEPS.get(found.kind, _act)(connection, found, ready)
-    await connection.execute(
-        update(task).where(_this(found.project_id, found.id)).values(values).values(updated_at=NOW)
-    )
+    values = {"due_at": NOW, "updated_at": NOW} | await _STEPS.get(found.kind, _act)(connection, found, ready)
+    await connection.execute(update(task).where(_this(found.project_id, found.id)).values(values))
 
 
 async def put_off(connection: AsyncConnection, found: Row[Any], rest: timedelta) -> None:
@@ -174,11 +176,10 @@ async def _redrive(connection: AsyncConnection, found: Row[Any], ready: Ready) -
         if to_number is None:
             return _failed(wanted.to)
     limit, link = _limit(wanted, found.moved), await driver(connection)
-    if source.is_fifo:
-        place = found.queue_number, found.after_group, found.after_seq
-        rows = await link.fetch(_REDRIVE_FIFO, *place, limit, found.created_at, to_number)
-    else:
-        rows = await link.fetch(_REDRIVE, found.queue_number, found.after_id, limit, found.created_at, to_number)
+    place = (found.after_group, found.after_seq) if source.is_fifo else (found.after_id,)
+    statement = _REDRIVE_FIFO if source.is_fifo else _REDRIVE
+    bounds = limit, found.created_at, to_number, queues.covering(wanted.names)
+    rows = await link.fetch(statement, found.queue_number, *place, *bounds)
     first = first_bytes(rows)
     return await _move(connection, found, first, limit if len(first) == len(rows) else len(first), ready)
 

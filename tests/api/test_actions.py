@@ -85,6 +85,32 @@ async def test_what_is_delayed_is_ready_now(service: Service, kind: str) -> None
     assert kind
 
 
+async def test_a_short_task_does_not_wait_for_the_end_of_a_long_one(
+    service: Service, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "BATCH", 1)
+    await send(service, *range(300), group="a")
+    long = await service.root.post(f"{Q}/messages/actions", json={"action": "delete"})
+    await service.queue("other", type=kind)
+    await service.root.post("/v1/queues/other/messages", json={"body": 1})
+    short = await service.root.post("/v1/queues/other/messages/actions", json={"action": "delete"})
+    async with asyncio.timeout(20):
+        while (await service.root.get(short.headers["location"])).json()["state"] == "running":  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert (await service.root.get(long.headers["location"])).json()["state"] == "running"
+
+
+@pytest.mark.parametrize("field", ["group", "state", "sent_after", "sent_before"])
+async def test_nothing_in_a_filter_does_not_mean_everything(service: Service, field: str) -> None:
+    await service.queue()
+    await send(service, 1, group="a")
+    answer = await service.root.post(f"{Q}/messages/actions", json={"action": "delete", "filter": {field: None}})
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["pointer"] == f"/filter/{field}"
+    assert (await service.root.get(Q)).json()["stats"]["total"] == 1
+
+
 async def test_without_a_filter_it_is_all_of_them(service: Service, kind: str) -> None:
     await send(service, *range(20), group="a")
     assert (await act(service, "delete"))["moved"] == 20

@@ -108,6 +108,18 @@ async def test_a_message_without_a_source_stays_and_counts_as_skipped(service: S
     assert await total(service, "dead") == 2
 
 
+async def test_a_key_redrives_to_the_queues_that_it_covers(service: Service, kind: str) -> None:
+    await service.queue("foreign", type=kind, dead_letter={"queue": "dead", "max_receives": 1})
+    await rejected(service, 1)
+    await rejected(service, 2, queue="foreign")
+    async with service.client(await service.key("manage", queues=["q*", "dead"])) as client:
+        answer = await client.post(f"{DEAD}/redrive", json={})
+        assert answer.status_code == 202
+        done = await ended(service, answer.json())
+    assert (done["state"], done["moved"], done["skipped"]) == ("done", 1, 1)
+    assert (await total(service, "q"), await total(service, "foreign"), await total(service, "dead")) == (1, 0, 1)
+
+
 async def test_leased_messages_are_left_alone(service: Service, kind: str) -> None:
     await rejected(service, 1, 2)
     await service.root.post(f"{DEAD}/messages/receive", json={"max_messages": 2 if kind == "fifo" else 1})

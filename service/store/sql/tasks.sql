@@ -19,7 +19,7 @@ left join lateral (
     select q.number
     from queue as dead
     join queue as q on q.project_id = dead.project_id and q.name = free.source and q.type = dead.type
-    where dead.number = $1 and $5::bigint is null and q.number <> dead.number
+    where dead.number = $1 and $5::bigint is null and q.number <> dead.number and q.name ~ $6
 ) as source on true
 order by next.id;
 
@@ -49,6 +49,6 @@ left join lateral (
     select q.number
     from queue as dead
     join queue as q on q.project_id = dead.project_id and q.name = free.source and q.type = dead.type
-    where dead.number = $1 and $6::bigint is null and q.number <> dead.number
+    where dead.number = $1 and $6::bigint is null and q.number <> dead.number and q.name ~ $7
 ) as source on true
 order by next.name, next.seq;
