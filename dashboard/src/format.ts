@@ -82,6 +82,13 @@ export function plural(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
+/** A name, in quotes where it begins or ends with what nobody would see. */
+export function visible(name: string): string {
+  return name === name.trim() && !/\s\s|[^\S ]/.test(name)
+    ? name
+    : JSON.stringify(name).replaceAll(" ", "\u00a0");
+}
+
 /** An instant as a datetime-local field has it, in the zone of the browser or in UTC; empty for none. */
 export function toField(instant: string, utc: boolean): string {
   return Number.isNaN(Date.parse(instant)) ? "" : timestamp(instant, utc).slice(0, 19).replace(" ", "T");

@@ -1,5 +1,15 @@
 import { expect, test } from "vitest";
-import { bytes, duration, plural, rate, relative, short, timestamp } from "../src/format";
+import { bytes, duration, plural, rate, relative, short, timestamp, visible } from "../src/format";
+
+test("a name is in quotes where it would look like another one", () => {
+  expect(["a", "big customer", 'say "a"'].map(visible)).toEqual(["a", "big customer", 'say "a"']);
+  expect([" a ", "a  b", "a\u00a0b", "a\nb"].map(visible)).toEqual([
+    '"\u00a0a\u00a0"',
+    '"a\u00a0\u00a0b"',
+    '"a\u00a0b"',
+    '"a\\nb"',
+  ]);
+});
 
 test.each([
   [0, "0 s"],

@@ -87,6 +87,41 @@ def test_what_is_typed_into_a_filter_is_left_as_it_is_typed(dashboard: Dashboard
     expect(group).to_have_value("other")
 
 
+def test_a_filter_stays_as_its_link_has_it_until_somebody_types(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q", json={"type": "fifo"})
+    for group in ("a", " a ") * 3:
+        client.post("/v1/queues/q/messages", json={"body": group, "group": group})
+    page = dashboard.page
+    dashboard.open("/queues/q/groups")
+    with page.expect_request("**/messages?*group=*") as listed:
+        page.get_by_role("link", name='" a "').click()
+    assert httpx.URL(listed.value.url).params["group"] == " a "
+    link = f"{dashboard.base}/queues/q/messages?group=%20a%20&before=2999-01-01T02:00:00.123456Z"
+    page.goto(link)
+    expect(page.get_by_role("row")).to_have_count(4)
+    # Longer than what is typed waits for more.
+    page.wait_for_timeout(400)
+    assert page.url == link
+    dashboard.press("Act on all that match …")
+    expect(dashboard.dialog()).to_contain_text('" a "')
+    dashboard.press("Delete 3 messages", within=dashboard.dialog())
+    expect(dashboard.dialog()).to_contain_text("3 done")
+    left = client.get("/v1/queues/q/messages").json()["items"]
+    assert {item["group"] for item in left} == {"a"}
+
+
+def test_a_time_that_cannot_be_read_is_told_and_not_left_out(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    client.post("/v1/queues/q/messages", json={"body": "here"})
+    page = dashboard.page
+    page.goto(f"{dashboard.base}/queues/q/messages?after=garbage")
+    expect(page.get_by_role("alert")).to_contain_text("/query/sent_after")
+    dashboard.press("Act on all that match …")
+    expect(dashboard.dialog().get_by_role("alert")).to_contain_text("/filter/sent_after")
+    expect(dashboard.dialog().get_by_role("button", name="Delete all that match")).to_be_disabled()
+    expect(dashboard.row("here")).to_have_count(0)
+
+
 def test_a_time_can_be_changed_key_by_key(dashboard: Dashboard, client: httpx.Client) -> None:
     client.put("/v1/queues/q")
     page = dashboard.page

@@ -14,21 +14,24 @@ interface Props extends Omit<JSX.InputHTMLAttributes<HTMLInputElement>, "value" 
 
 /**
  * A field of a filter that is in the URL. What is typed is taken once nothing more is for a moment, and is not touched
- * meanwhile; what comes from a link is taken over.
+ * meanwhile; what comes from a link is taken over, and stays in the URL as it is.
  */
 export function FilterInput({ label, value, commit, show = same, read = trimmed, ...input }: Props) {
   const [typed, setTyped] = useState(() => show(value));
   // What this field has last asked for.
   const asked = useRef(value);
+  // A link may have what this field would write in another way, or cannot show.
+  const touched = useRef(false);
   // biome-ignore lint/correctness/useExhaustiveDependencies: when the URL has something else
   useEffect(() => {
     if (value === asked.current) return;
     asked.current = value;
+    touched.current = false;
     setTyped(show(value));
   }, [value]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: when something was typed
   useEffect(() => {
-    if (read(typed) === asked.current) return;
+    if (!touched.current || read(typed) === asked.current) return;
     const timer = setTimeout(() => {
       asked.current = read(typed);
       commit(asked.current);
@@ -43,7 +46,10 @@ export function FilterInput({ label, value, commit, show = same, read = trimmed,
       spellcheck={false}
       {...input}
       value={typed}
-      onInput={(event) => setTyped(event.currentTarget.value)}
+      onInput={(event) => {
+        touched.current = true;
+        setTyped(event.currentTarget.value);
+      }}
     />
   );
   if (!label) return field;

@@ -6,7 +6,7 @@ import { useDebounced } from "../components/debounced";
 import { FormDialog } from "../components/dialog";
 import { SelectField, TextField } from "../components/field";
 import { fieldProblem, ProblemNote } from "../components/problem";
-import { plural } from "../format";
+import { plural, visible } from "../format";
 import { TaskDialog } from "./task-progress";
 
 type Action = ActionFields["action"];
@@ -104,7 +104,7 @@ function FilterWords({ queue, filter }: { queue: string; filter: FilterFields })
       {parts.map(([name, value], index) => (
         <span key={name}>
           {index > 0 && " and "}
-          {name.replace("header.", "header ")} is <strong class="mono">{String(value)}</strong>
+          {name.replace("header.", "header ")} is <strong class="mono wrap">{visible(String(value))}</strong>
         </span>
       ))}
       .

@@ -8,7 +8,7 @@ import { Badge, Empty } from "../components/states";
 import type { Column } from "../components/table";
 import { Ago } from "../components/time";
 import { curl } from "../curl";
-import { count } from "../format";
+import { count, visible } from "../format";
 import { useParams } from "../params";
 
 /** The groups of a fifo queue: how much waits in each, and which message holds it. */
@@ -77,7 +77,7 @@ function columns(queue: string): Column<Group>[] {
           <span class="faint">without a group</span>
         ) : (
           <Link class="mono clip" href={`/queues/${queue}/messages?group=${encodeURIComponent(group)}`}>
-            {group}
+            {visible(group)}
           </Link>
         ),
     },

@@ -15,7 +15,7 @@ import { Badge, Loading } from "../components/states";
 import { Ago, At } from "../components/time";
 import { say } from "../components/toasts";
 import { curl } from "../curl";
-import { bytes, plural } from "../format";
+import { bytes, plural, visible } from "../format";
 import { memberText } from "../json";
 import { MessageAttempts } from "./attempt";
 import { BLANK, base64, type MessageDraft, requestText, SendDialog } from "./send";
@@ -215,7 +215,7 @@ function Facts({ message, queue }: { message: WholeMessage; queue: Queue }) {
                 class="mono wrap"
                 href={`/queues/${queue.name}/messages?group=${encodeURIComponent(message.group)}`}
               >
-                {message.group}
+                {visible(message.group)}
               </Link>
             </dd>
           </>

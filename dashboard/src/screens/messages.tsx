@@ -14,7 +14,7 @@ import type { Column } from "../components/table";
 import { Ago } from "../components/time";
 import { say } from "../components/toasts";
 import { curl } from "../curl";
-import { bytes, fromField, plural, toField } from "../format";
+import { bytes, fromField, plural, toField, visible } from "../format";
 import { useParams } from "../params";
 import { usePreferences } from "../preferences";
 import { ActOnAll } from "./act-on-all";
@@ -115,17 +115,6 @@ function Filters({
 }) {
   const { clock } = usePreferences();
   const utc = clock === "utc";
-  const input = (name: Names, label: string, placeholder = "") => (
-    <FilterInput
-      key={name}
-      label={label}
-      type="text"
-      placeholder={placeholder}
-      value={param(name)}
-      data-filter={name === "group" ? "" : undefined}
-      commit={(value) => set({ [name]: value })}
-    />
-  );
   // The URL has the instant, so that a link means the same to everybody. Made anew for the other clock.
   const time = (name: Names, label: string) => (
     <FilterInput
@@ -150,8 +139,23 @@ function Filters({
           <option value="delayed">Delayed</option>
         </select>
       </label>
-      {input("group", "Group", fifo ? "customer-17" : "")}
-      {input("header", "Header", "name=value")}
+      <FilterInput
+        label="Group"
+        type="text"
+        placeholder={fifo ? "customer-17" : ""}
+        value={param("group")}
+        data-filter=""
+        // A blank at its end makes another group of it.
+        read={(text) => text}
+        commit={(value) => set({ group: value })}
+      />
+      <FilterInput
+        label="Header"
+        type="text"
+        placeholder="name=value"
+        value={param("header")}
+        commit={(value) => set({ header: value })}
+      />
       {time("after", "Sent after")}
       {time("before", "Sent before")}
       <label class="inline">
@@ -202,7 +206,9 @@ function messageColumns(queue: Queue): Column<BrowsedMessage>[] {
             name: "group",
             head: "Group",
             kind: "extra" as const,
-            cell: ({ group }: BrowsedMessage) => <span class="mono clip">{group ?? "–"}</span>,
+            cell: ({ group }: BrowsedMessage) => (
+              <span class="mono clip">{group === null ? "–" : visible(group)}</span>
+            ),
           },
         ]
       : []),
