@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { hex } from "../src/components/body";
 import { curl, quoted } from "../src/curl";
 import { inProject, projectIn } from "../src/project";
-import { difference, draftOf, fieldsOf, labelsOf, NEW } from "../src/screens/queue-form";
+import { changed, difference, draftOf, fieldsOf, labelsOf, NEW } from "../src/screens/queue-form";
 import { BLANK, base64, headersOf, jsonFault, requestText } from "../src/screens/send";
 
 test("a body goes out as it was typed, and not as JavaScript understands it", () => {
@@ -65,6 +65,16 @@ test("lines become labels and headers", () => {
     bare: "",
   });
   expect(headersOf("a: 1\nb")).toEqual({ a: "1", b: "" });
+});
+
+test("labels that were not typed stay as they are, whatever they are", () => {
+  const labels = JSON.parse('{" k2 ": "v", "sp": " x ", "__proto__": "x"}');
+  const queue = { name: "q", ...fieldsOf(NEW), labels } as unknown as Parameters<typeof draftOf>[0];
+  const written = JSON.stringify(labels);
+  expect(JSON.stringify(changed(queue, { delay: "5" }).labels)).toBe(written);
+  expect(JSON.stringify(labelsOf(draftOf(queue).labels))).toBe(written);
+  const [change] = difference(changed(queue, {}), changed(queue, { labels: "sp: x" }));
+  expect(change).toEqual(["labels", written, '{"sp":"x"}']);
 });
 
 test("a queue's configuration survives the form, and only what was changed is a change", () => {

@@ -149,6 +149,21 @@ def test_a_retention_that_is_emptied_is_for_ever_and_an_emptied_number_is_refuse
     expect(page.get_by_label("Delay, s")).to_have_attribute("aria-invalid", "true")
 
 
+def test_labels_that_were_not_changed_are_saved_as_they_were(dashboard: Dashboard, client: httpx.Client) -> None:
+    labels = {" k2 ": "v", "sp": " x ", "__proto__": "x"}
+    client.put("/v1/queues/q", json={"labels": labels})
+    page = dashboard.page
+    dashboard.open("/queues/q/settings")
+    for saved in (labels, labels | {"team": "payments"}):
+        client.patch("/v1/queues/q", json={"labels": saved})
+        expect(page.get_by_label("Labels")).to_have_value(re.compile(f": {saved[max(saved)]}(\n|$)"))
+        page.get_by_label("Delay, s").fill(str(len(saved)))
+        dashboard.press("Save 1 change")
+        expect(page.get_by_role("region", name="What changes")).to_have_count(0)
+        queue = client.get("/v1/queues/q").json()
+        assert (queue["delay"], queue["labels"]) == (len(saved), saved)
+
+
 def test_each_message_is_shown_with_its_own_body(dashboard: Dashboard, client: httpx.Client) -> None:
     client.put("/v1/queues/q", json={"type": "fifo", "visibility_timeout": 600})
     for body in ("first", "second"):

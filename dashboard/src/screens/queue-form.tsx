@@ -88,15 +88,22 @@ export function fieldsOf(draft: Draft): QueueFields {
   };
 }
 
-/** One `name: value` a line. */
+/** One `name: value` a line. Blanks belong to them, but for the one after the colon. */
 export function labelsOf(lines: string): Record<string, string> {
-  const labels: Record<string, string> = {};
+  const labels: Record<string, string> = Object.create(null);
   for (const line of lines.split("\n")) {
     if (line.trim() === "") continue;
     const [name = "", ...value] = line.split(":");
-    labels[name.trim()] = value.join(":").trim();
+    labels[name] = value.join(":").replace(/^ /, "");
   }
   return labels;
+}
+
+/** Return the configuration that a queue is to have: its own, but for what was typed. */
+export function changed(queue: Queue, typed: Partial<Draft>): QueueFields {
+  const fields = fieldsOf({ ...draftOf(queue), ...typed });
+  // Lines cannot say everything that labels can be.
+  return typed.labels === undefined ? { ...fields, labels: queue.labels } : fields;
 }
 
 const seconds = (value: string): string => {
@@ -291,10 +298,9 @@ export function QueueSettings({ queue, etag, may }: { queue: Queue; etag: string
   // The configuration's tag when one began to type: if it is another by now, saving says so.
   const [began, setBegan] = useState<string | null>(null);
   const queries = useQueryClient();
-  const now = fieldsOf(draftOf(queue));
   const draft = { ...draftOf(queue), ...typed };
-  const next = fieldsOf(draft);
-  const changes = difference(now, next);
+  const next = changed(queue, typed);
+  const changes = difference(changed(queue, {}), next);
   const tag = began ?? etag;
   const reset = () => {
     setTyped({});

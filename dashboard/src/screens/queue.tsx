@@ -27,6 +27,8 @@ export function useQueue(name: string) {
     queryKey: ["queues", "one", name],
     queryFn: () => tagged(api.GET("/v1/queues/{queue}", { params: { path: { queue: name } } })),
     refetchInterval: every(2),
+    // It copies objects member by member, and so loses a label named __proto__.
+    structuralSharing: false,
   });
 }
 
