@@ -106,7 +106,7 @@ class Dashboard:
         ]
 
 
-def refusal(status: int, code: str, detail: str = "Not now.") -> dict[str, object]:
+def refusal(status: int, code: str, detail: str = "Not now.") -> dict[str, Any]:
     """Return what a route is fulfilled with, as the service refuses."""
     problem = {
         "title": code.replace("_", " ").capitalize(),

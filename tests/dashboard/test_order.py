@@ -147,6 +147,26 @@ def test_a_double_click_sends_one_message(dashboard: Dashboard, client: httpx.Cl
     assert client.get("/v1/queues/q").json()["stats"]["total"] == 1
 
 
+def test_a_test_message_is_sent_once_whatever_becomes_of_it(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    client.put("/v1/queues/q/webhooks/erp", json={"url": "http://127.0.0.1:9/"})
+    page = dashboard.page
+    page.clock.install()
+    dashboard.open("/queues/q/webhooks/erp")
+    asked: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route)
+        route.fulfill(**refusal(503, "unavailable"))
+
+    page.route("**/webhooks/erp/test", refuse)
+    dashboard.press("Send a test")
+    expect(dashboard.dialog().get_by_role("alert")).to_contain_text("Not now.")
+    page.clock.run_for(120_000)
+    expect(dashboard.dialog().get_by_role("alert")).to_contain_text("Not now.")
+    assert len(asked) == 1
+
+
 def test_rows_of_another_filter_cannot_be_ticked(dashboard: Dashboard, client: httpx.Client) -> None:
     for name in ("a", "b"):
         client.put(f"/v1/queues/{name}")

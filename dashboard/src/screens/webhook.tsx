@@ -169,7 +169,9 @@ function Test({ queue, webhook, onClose }: { queue: string; webhook: string; onC
       ),
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 0,
+    // It is a message that somebody gets: only pressing the button sends another.
     refetchOnWindowFocus: false,
+    refetchInterval: false,
     retry: false,
   });
   return (
