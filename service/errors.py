@@ -17,6 +17,7 @@ Problem
 ├── RateLimited             429  more requests a second than the project may make
 ├── QuotaExceeded           429  more of something than the project may have
 └── Unavailable             503  unknown whether it was done; may be sent again
+    └── TooManyToCount      503  nothing was to be done but a count, and it takes too long
 
 `code` is stable and for programs; `detail` is a sentence for people that says what to do next.
 The layers below the edge raise these; the edge alone knows how they look on the wire.
@@ -225,6 +226,13 @@ class Unavailable(Problem):
 
     def __init__(self, detail: str = "The database is out of reach right now. Send the request again.") -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class TooManyToCount(Unavailable):
+    """A count was given up."""
+
+    code = "too_many_to_count"
+    title = "Too many to be counted"
 
 
 def pointed(problem: Problem, pointer: str) -> Problem:

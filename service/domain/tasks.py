@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.queues import check_alike
 from service.domain.webhooks import WebhookKey, get_webhook
-from service.errors import NotFound, Unavailable, invalid
+from service.errors import NotFound, TooManyToCount, invalid
 from service.model import Caller, Queue, Task
 from service.store import actions, queues, retries, stats, tasks
 from service.store.browse import MessageFilter
@@ -44,7 +44,7 @@ async def redrive(store: Store, project_id: int, queue_name: str, wanted: Wanted
 async def act(store: Store, project_id: int, queue_name: str, action: Action, *, dry_run: bool) -> Task | int:
     """Begin to act on all messages that match and that nobody holds; `dry_run`: only tell how many there are.
 
-    Raises NotFound, InvalidRequest, Unavailable.
+    Raises NotFound, InvalidRequest, TooManyToCount.
     """
     queue = await _queue(store, project_id, queue_name, action.to)
     matched = await actions.matched(store.engine, queue, action.filter)
@@ -53,7 +53,7 @@ async def act(store: Store, project_id: int, queue_name: str, action: Action, *,
         wanted = {"to": action.to, "filter": actions.stored(action.filter)}
         return await _begin(store, queue, action.kind, wanted, total)
     if matched is None:
-        raise Unavailable("There are too many messages to count them now. Narrow the filter, or act without dry_run.")
+        raise TooManyToCount("The count takes too long. Narrow the filter, or act without dry_run.")
     return matched
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import asyncpg
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -11,7 +12,7 @@ from service.model import Queue, QueueStats
 from service.store.statements import STATEMENTS
 from service.store.tables import message
 from service.store.tallies import Tallies
-from service.store.transactions import by_index, transaction
+from service.store.transactions import by_index, cause, transaction
 
 EXACT = 10_000
 
@@ -58,7 +59,10 @@ async def messages_under(engine: AsyncEngine, number: int) -> int:
 
 
 async def count_within_patience(engine: AsyncEngine, conditions: Sequence[ColumnElement[bool]]) -> int | None:
-    """Return how many messages there are of which all this is true; None if counting takes more than two seconds."""
+    """Return how many messages there are of which all this is true; None if counting takes more than two seconds.
+
+    Raises Unavailable.
+    """
     statement = select(func.count()).select_from(message).where(*conditions)
 
     async def count(connection: AsyncConnection) -> int:
@@ -68,7 +72,9 @@ async def count_within_patience(engine: AsyncEngine, conditions: Sequence[Column
 
     try:
         return await transaction(engine, count)
-    except Unavailable:
+    except Unavailable as error:
+        if error.__cause__ is None or not isinstance(cause(error.__cause__), asyncpg.QueryCanceledError):
+            raise
         return None
 
 

@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import func
 
-from service.store import tasks
+from service.store import actions, stats, tasks
 from tests.in_process import Service
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +59,17 @@ async def test_what_matches_is_deleted_and_what_is_leased_stays(
     assert (task["state"], task["moved"], task["remaining"]) == ("done", 3, 0)
     assert await received(service) == [4, 5]
     assert (await service.root.get(Q)).json()["stats"]["total"] == 3
+    assert kind
+
+
+async def test_a_count_that_takes_too_long_has_a_code_of_its_own(
+    service: Service, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await send(service, 1)
+    monkeypatch.setattr(stats, "_PATIENCE", "select set_config('statement_timeout', '100', true)")
+    monkeypatch.setattr(actions, "sent_between", lambda _: [func.pg_sleep(20).is_not(None)])
+    answer = await service.root.post(f"{Q}/messages/actions", json={"action": "delete", "dry_run": True})
+    assert (answer.status_code, answer.json()["code"]) == (503, "too_many_to_count")
     assert kind
 
 

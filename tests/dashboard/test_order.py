@@ -167,6 +167,21 @@ def test_a_test_message_is_sent_once_whatever_becomes_of_it(dashboard: Dashboard
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize(("code", "enabled"), [("unavailable", False), ("too_many_to_count", True)])
+def test_what_could_not_be_counted_is_acted_on_only_if_there_are_too_many(
+    dashboard: Dashboard, client: httpx.Client, code: str, *, enabled: bool
+) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.open("/queues/q/messages")
+    page.route("**/messages/actions", lambda route: route.fulfill(**refusal(503, code)))
+    dashboard.press("Act on all that match …")
+    dialog = dashboard.dialog()
+    expect(dialog.get_by_text("There are too many to be counted")).to_have_count(int(enabled))
+    expect(dialog.get_by_role("alert")).to_have_count(int(not enabled))
+    expect(dialog.get_by_role("button", name="Delete all that match")).to_be_enabled(enabled=enabled)
+
+
 def test_rows_of_another_filter_cannot_be_ticked(dashboard: Dashboard, client: httpx.Client) -> None:
     for name in ("a", "b"):
         client.put(f"/v1/queues/{name}")

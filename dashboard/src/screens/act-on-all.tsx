@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { answer, api, ProblemError } from "../api/client";
+import { every } from "../api/polling";
 import type { ActionFields, FilterFields, Queue, Task } from "../api/schema";
 import { useDebounced } from "../components/debounced";
 import { FormDialog } from "../components/dialog";
@@ -41,12 +42,12 @@ export function ActOnAll({
     enabled: target !== "" && task === null,
     staleTime: 0,
     gcTime: 0,
+    refetchInterval: (query) => !isUncountable(query.state.error) && every(null)(query),
   });
   const title = "Act on all that match";
   if (task !== null) return <TaskDialog title={title} id={task} onClose={onClose} />;
   const n = matched.data?.matched;
-  // There are so many that the service does not count them while one waits: it acts on them all the same.
-  const uncounted = matched.error instanceof ProblemError && matched.error.problem.status === 503;
+  const uncounted = isUncountable(matched.error);
   return (
     <FormDialog
       title={title}
@@ -92,6 +93,11 @@ export function ActOnAll({
       )}
     </FormDialog>
   );
+}
+
+/** Whether there are so many that the service does not count them while one waits: it acts on them all the same. */
+function isUncountable(error: Error | null): boolean {
+  return error instanceof ProblemError && error.problem.code === "too_many_to_count";
 }
 
 function FilterWords({ queue, filter }: { queue: string; filter: FilterFields }) {
