@@ -114,3 +114,31 @@ def test_queues_are_found_and_sorted_by_the_service_however_many_there_are(
     expect(rows.nth(1)).to_contain_text("tenant-222")
     page.get_by_label("Filter by name").fill("NT-11")
     expect(rows).to_have_count(11)
+
+
+def test_every_subscription_can_be_reached_from_its_topic_and_from_its_queue(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    many = [f"n-{n:03}" for n in range(201)]
+    client.put("/v1/queues/q")
+    client.put("/v1/topics/t")
+    for name in many:
+        filter_ = f'{{"body": {{"/n": [123456789012345678{name[2:]}]}}}}'
+        client.put(f"/v1/queues/{name}")
+        client.put(f"/v1/topics/{name}")
+        for path, queue in ((f"t/subscriptions/{name}", name), (f"{name}/subscriptions/s", "q")):
+            content = f'{{"queue": "{queue}", "filter": {filter_}}}'
+            client.put(f"/v1/topics/{path}", content=content).raise_for_status()
+    page = dashboard.page
+    for view, label in (("/topics/t", "Who gets what"), ("/queues/q", "Fed by topics")):
+        dashboard.open(view)
+        card = page.get_by_role("region", name=label)
+        items = card.get_by_role("listitem")
+        more = card.get_by_role("button", name="Load more")
+        expect(items.first).to_contain_text("n-000")
+        while more.count():
+            before = items.count()
+            more.click()
+            expect(items.nth(before)).to_be_visible()
+        expect(items).to_have_count(201)
+        expect(items.last).to_contain_text("123456789012345678200")

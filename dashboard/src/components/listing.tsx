@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import type { usePages } from "./pages";
+import { moreOf, type usePages } from "./pages";
 import { ProblemNote } from "./problem";
 import { Loading } from "./states";
 import { Table, type TableProps } from "./table";
@@ -17,16 +17,5 @@ export function Listing<T>({ list, items = list.items, empty, ...table }: Props<
   if (list.error && !list.data) return <ProblemNote error={list.error} again={() => list.refetch()} />;
   if (list.isPending) return <Loading rows={6} />;
   if (items.length === 0 && !list.hasNextPage) return empty;
-  return (
-    <Table
-      {...table}
-      items={items}
-      more={{
-        has: list.hasNextPage,
-        loading: list.isFetchingNextPage,
-        load: list.fetchNextPage,
-        error: list.isFetchNextPageError ? list.error : null,
-      }}
-    />
-  );
+  return <Table {...table} items={items} more={moreOf(list)} />;
 }

@@ -2,6 +2,7 @@
 
 import { keepPreviousData, type QueryKey, useInfiniteQuery } from "@tanstack/preact-query";
 import { every } from "../api/polling";
+import type { MoreProps } from "./more";
 
 export interface Page<T> {
   items: T[];
@@ -29,4 +30,14 @@ export function usePages<T>(
   });
   const pages = query.data?.pages ?? [];
   return { ...query, items: pages.flatMap((page) => page.items), renewed: pages.length <= RENEWED_PAGES };
+}
+
+/** What the end of a list shows: whether there is more, and how to get it. */
+export function moreOf<T>(list: ReturnType<typeof usePages<T>>): MoreProps {
+  return {
+    has: list.hasNextPage,
+    loading: list.isFetchingNextPage,
+    load: list.fetchNextPage,
+    error: list.isFetchNextPageError ? list.error : null,
+  };
 }

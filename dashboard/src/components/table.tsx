@@ -1,8 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { Button } from "./button";
 import { Icon } from "./icon";
-import { ProblemNote } from "./problem";
+import { More, type MoreProps } from "./more";
 
 export interface Column<T> {
   name: string;
@@ -21,7 +20,7 @@ export interface TableProps<T> {
   /** Pixels, the same for every row. */
   rowHeight?: number;
   /** There are more: asked for when the end comes into sight. */
-  more?: { load: () => void; loading: boolean; has: boolean; error: Error | null } | undefined;
+  more?: MoreProps | undefined;
   selected?: (item: T) => boolean;
   /** On a narrow screen it scrolls sideways, and hides no column. */
   whole?: boolean;
@@ -79,14 +78,7 @@ export function Table<T>({
           <Spacer rows={items.length - last} height={rowHeight} columns={columns.length} />
         </tbody>
       </table>
-      {more?.has && (
-        <div class="more">
-          {more.error && <ProblemNote error={more.error} />}
-          <Button busy={more.loading} onClick={more.load}>
-            {more.loading ? "Loading …" : "Load more"}
-          </Button>
-        </div>
-      )}
+      {more && <More {...more} />}
     </div>
   );
 }

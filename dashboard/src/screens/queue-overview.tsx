@@ -4,16 +4,19 @@ import { Link } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import { every } from "../api/polling";
-import type { Queue, QueueActivity, QueueStats } from "../api/schema";
+import type { Queue, QueueActivity, QueueStats, QueueSubscription } from "../api/schema";
 import { Chart, type Line } from "../components/chart";
 import { CodeBox } from "../components/copy";
+import { More } from "../components/more";
 import { Card } from "../components/page";
+import { moreOf, usePages } from "../components/pages";
 import { ProblemNote } from "../components/problem";
 import { Empty, Loading } from "../components/states";
 import { StatsFigures } from "../components/stats";
 import { curl } from "../curl";
 import { rate } from "../format";
 import { Consumers } from "./consumers";
+import { subscriptionsFrom } from "./subscriptions";
 
 export function QueueOverview({ queue, at }: { queue: Queue; at: number }) {
   const { may } = useAccess();
@@ -148,27 +151,26 @@ const SOON = 10;
 
 /** The topics whose messages are copied to this queue. */
 function Feeds({ queue }: { queue: string }) {
-  const { data } = useQuery({
-    queryKey: ["queues", "subscriptions", queue],
-    queryFn: () => answer(api.GET("/v1/queues/{queue}/subscriptions", { params: { path: { queue } } })),
-    staleTime: 30_000,
+  const list = usePages(["queues", "subscriptions", queue], async (cursor) => {
+    const params = { path: { queue }, query: { limit: 100, ...(cursor && { cursor }) } };
+    const asked = api.GET("/v1/queues/{queue}/subscriptions", { params, parseAs: "text" });
+    return subscriptionsFrom<QueueSubscription>((await answer(asked)) as unknown as string);
   });
-  if (!data || data.items.length === 0) return null;
+  if (list.items.length === 0) return null;
   return (
     <Card title="Fed by topics">
       <ul class="lines">
-        {data.items.map((subscription) => (
+        {list.items.map((subscription) => (
           <li key={`${subscription.topic} ${subscription.name}`}>
             <Link class="mono" href={`/topics/${subscription.topic}`}>
               {subscription.topic}
             </Link>{" "}
             as <span class="mono">{subscription.name}</span>
-            {Object.keys(subscription.filter).length > 0 && (
-              <CodeBox text={JSON.stringify(subscription.filter)} />
-            )}
+            {Object.keys(subscription.filter).length > 0 && <CodeBox text={subscription.text} />}
           </li>
         ))}
       </ul>
+      <More {...moreOf(list)} />
     </Card>
   );
 }

@@ -9,16 +9,18 @@ import { CodeBox } from "../components/copy";
 import { Confirm, FormDialog } from "../components/dialog";
 import { AreaField, TextField } from "../components/field";
 import { FreshDialog } from "../components/fresh-dialog";
+import { More } from "../components/more";
 import { Card, PageHead } from "../components/page";
-import { type Page, usePages } from "../components/pages";
+import { moreOf, type Page, usePages } from "../components/pages";
 import { fieldProblem, ProblemNote } from "../components/problem";
 import { Scroll } from "../components/scroll";
 import { Badge, Empty, Loading } from "../components/states";
 import { say } from "../components/toasts";
 import { curl } from "../curl";
 import { plural } from "../format";
-import { itemTexts, memberText, pretty, readJson } from "../json";
+import { pretty, readJson } from "../json";
 import { BLANK, isReady, jsonFault, MessageFields, requestText } from "./send";
+import { subscribed, subscriptionsFrom, type WithText } from "./subscriptions";
 
 export function TopicScreen({ name }: { name: string }) {
   const { may } = useAccess();
@@ -77,22 +79,12 @@ export function TopicScreen({ name }: { name: string }) {
   );
 }
 
-interface Subscribed extends Subscription {
-  /** The filter as the service has it: read as an object, a large number in it would become another one. */
-  text: string;
-}
+type Subscribed = WithText<Subscription>;
 
 async function subscriptions(topic: string, cursor: string | undefined): Promise<Page<Subscribed>> {
   const params = { path: { topic }, query: { limit: 200, ...(cursor && { cursor }) } };
   const asked = api.GET("/v1/topics/{topic}/subscriptions", { params, parseAs: "text" });
-  const text = (await answer(asked)) as unknown as string;
-  const page = JSON.parse(text) as Page<Subscription>;
-  const texts = itemTexts(memberText(text, "items") ?? "[]");
-  return { ...page, items: texts.map(subscribed) };
-}
-
-function subscribed(text: string): Subscribed {
-  return { ...(JSON.parse(text) as Subscription), text: memberText(text, "filter") ?? "{}" };
+  return subscriptionsFrom<Subscription>((await answer(asked)) as unknown as string);
 }
 
 function Subscriptions({ topic }: { topic: string }) {
@@ -151,6 +143,7 @@ function Subscriptions({ topic }: { topic: string }) {
           ))}
         </ul>
       )}
+      <More {...moreOf(list)} />
       {edited === "new" && <SubscriptionDialog topic={topic} onClose={() => setEdited(null)} />}
       {edited !== null && edited !== "new" && (
         <EditDialog topic={topic} name={edited.name} onClose={() => setEdited(null)} />
