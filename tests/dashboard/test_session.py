@@ -88,6 +88,29 @@ def test_what_a_key_may_not_do_is_not_offered(
     assert dashboard.complaints == []
 
 
+def test_a_link_leads_only_where_the_key_may_go(page: Page, service: Serving, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    client.post("/v1/queues/q/messages", json={"body": 1})
+    client.put("/v1/queues/q/webhooks/erp", json={"url": "http://127.0.0.1:9/", "enabled": False})
+    dashboard = Dashboard(page, service)
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
+    dashboard.sign_in(key(client, "send")["secret"])
+    expect(page.get_by_text("1 not working")).to_be_visible()
+    expect(page.locator("main").get_by_role("link", name="1 not working")).to_have_count(0)
+    page.get_by_role("region", name="Waiting longest").get_by_role("link", name=re.compile("^q")).click()
+    expect(page.get_by_role("heading", level=1, name="q", exact=True)).to_be_visible()
+    expect(page.get_by_role("region", name="Messages, live")).to_be_visible()
+    dashboard.press("Sign out")
+    dashboard.sign_in(key(client, "manage")["secret"])
+    page.get_by_role("link", name="1 not working").click()
+    page.get_by_role("link", name=re.compile("^erp")).click()
+    expect(page.get_by_text("It was switched off.")).to_be_visible()
+    dashboard.settled()
+    expect(page.get_by_role("region", name="Attempts")).to_have_count(0)
+    assert refused == []
+
+
 def test_a_key_that_is_bound_to_some_queues_sees_those(page: Page, service: Serving, client: httpx.Client) -> None:
     for queue in ("shop-a", "other"):
         client.put(f"/v1/queues/{queue}")

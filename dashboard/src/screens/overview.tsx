@@ -78,7 +78,9 @@ function Figures({ seen }: { seen: Seen }) {
   const { activity, webhooks, database } = seen;
   const latest = (of: "sent" | "received" | "deleted") =>
     activity ? rate(lately(activity[of], activity.resolution, Date.parse(activity.start) / 1000)) : "–";
+  const { may } = useAccess();
   const broken = webhooks.circuit_open + webhooks.disabled;
+  const working = broken ? `${broken} not working` : `${webhooks.active} active`;
   return (
     <div class="figures">
       <Figure name="Queues">
@@ -103,9 +105,7 @@ function Figures({ seen }: { seen: Seen }) {
         title={`${webhooks.succeeded} of ${webhooks.attempts} attempts in the last hour`}
       >
         {webhooks.attempts > 0 ? `${((100 * webhooks.succeeded) / webhooks.attempts).toFixed(1)} %` : "–"}
-        <small>
-          <Link href="/webhooks">{broken ? `${broken} not working` : `${webhooks.active} active`}</Link>
-        </small>
+        <small>{may("manage") ? <Link href="/webhooks">{working}</Link> : working}</small>
       </Figure>
       {database && <DatabaseFigure database={database} />}
     </div>
@@ -130,6 +130,7 @@ function DatabaseFigure({ database }: { database: Database }) {
 
 /** The queues whose oldest ready message waits longest. A bar is as long as that wait, by its logarithm. */
 function Waiting({ seen }: { seen: Seen }) {
+  const { may } = useAccess();
   const longest = Math.max(...(seen.oldest ?? []).map(({ stats }) => stats.oldest_ready_age ?? 0), 1);
   const width = (age: number) => Math.max(2, (100 * Math.log1p(age)) / Math.log1p(longest));
   return (
@@ -142,7 +143,7 @@ function Waiting({ seen }: { seen: Seen }) {
         <ul class="bars">
           {seen.oldest.map(({ queue, stats, paused }) => (
             <li key={queue}>
-              <Link href={`/queues/${queue}/messages?state=ready`} class="bar">
+              <Link href={`/queues/${queue}${may("browse") ? "/messages?state=ready" : ""}`} class="bar">
                 <span class="bar-name mono clip">{queue}</span>
                 {paused && <Badge state="paused" />}
                 <span class="bar-value">

@@ -35,6 +35,7 @@ const REASONS: Record<string, string> = {
 type Open = "edit" | "rotate" | "retry" | "delete" | "test" | null;
 
 export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook: string }) {
+  const { may } = useAccess();
   const path = { queue, webhook: name };
   const { data, error, refetch } = useQuery({
     queryKey: ["queues", "webhook", queue, name],
@@ -86,7 +87,7 @@ export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook
             {webhook.rate_limit === null ? "no bound" : count(webhook.rate_limit)}
           </Figure>
         </div>
-        <Attempts queue={queue} webhook={name} />
+        {may("browse") && <Attempts queue={queue} webhook={name} />}
       </div>
     </>
   );
