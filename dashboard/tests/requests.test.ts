@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { hex } from "../src/components/body";
+import { difference } from "../src/components/edited";
 import { curl, quoted } from "../src/curl";
 import { inProject, projectIn } from "../src/project";
-import { changed, difference, draftOf, fieldsOf, labelsOf, NEW } from "../src/screens/queue-form";
+import { changed, draftOf, fieldsOf, labelsOf, NEW } from "../src/screens/queue-form";
 import { BLANK, base64, headersOf, jsonFault, requestText } from "../src/screens/send";
 
 test("a body goes out as it was typed, and not as JavaScript understands it", () => {

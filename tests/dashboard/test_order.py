@@ -196,3 +196,53 @@ def test_rows_of_another_filter_cannot_be_ticked(dashboard: Dashboard, client: h
     held[0].continue_()
     expect(page.get_by_label("Select a", exact=True)).to_have_count(0)
     expect(page.get_by_label("Select b", exact=True)).to_be_enabled()
+
+
+def test_what_was_typed_is_saved_after_one_has_seen_what_was_changed_elsewhere(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    webhook, subscription = "/v1/queues/q/webhooks/erp", "/v1/topics/t/subscriptions/s"
+    limits = f"/v1/projects/{client.headers['Restante-Project']}-of-another"
+    for path, content in {
+        "/v1/queues/q": {},
+        "/v1/queues/other": {},
+        "/v1/topics/t": {},
+        webhook: {"url": "http://127.0.0.1:9/", "enabled": False},
+        subscription: {"queue": "q"},
+        limits: {"limits": {"queues": 5}},
+    }.items():
+        client.put(path, json=content).raise_for_status()
+
+    dashboard.open("/queues/q/webhooks/erp")
+    dashboard.press("Edit")
+    dashboard.dialog().get_by_label("Timeout, s").fill("20")
+    client.patch(webhook, json={"max_concurrency": 3}).raise_for_status()
+    saved_again(dashboard, "max_concurrency10 → 3")
+    found = client.get(webhook).json()
+    assert (found["timeout"], found["max_concurrency"]) == (20, 3)
+
+    dashboard.open("/topics/t")
+    dashboard.press("Edit")
+    dashboard.dialog().get_by_label("Filter").fill('{"headers": {"kind": ["paid"]}}')
+    client.put(subscription, json={"queue": "other"}).raise_for_status()
+    saved_again(dashboard, "queueq → other")
+    found = client.get(subscription).json()
+    assert (found["queue"], found["filter"]) == ("other", {"headers": {"kind": ["paid"]}})
+
+    dashboard.go("Projects")
+    dashboard.press(f"Limits of {limits.removeprefix('/v1/projects/')}")
+    dashboard.dialog().get_by_label("Messages", exact=True).fill("100")
+    client.patch(limits, json={"limits": {"queues": 6}}).raise_for_status()
+    saved_again(dashboard, "queues5 → 6")
+    found = client.get(limits).json()["limits"]
+    assert (found["queues"], found["messages"]) == (6, 100)
+
+
+def saved_again(dashboard: Dashboard, elsewhere: str) -> None:
+    """Save, be told what was changed elsewhere, and save what was typed all the same."""
+    dialog = dashboard.dialog()
+    dashboard.press("Save", within=dialog)
+    expect(dialog.get_by_role("alert")).to_contain_text("If-Match does not hold")
+    expect(dialog.get_by_role("region", name="Changed elsewhere")).to_contain_text(elsewhere)
+    dashboard.press("Save", within=dialog)
+    expect(dialog).to_have_count(0)

@@ -74,8 +74,13 @@ export async function answer<T>(asked: Promise<Answer<T>>): Promise<T> {
   throw new ProblemError(asProblem(error, response));
 }
 
+export interface Tagged<T> {
+  found: T;
+  etag: string | null;
+}
+
 /** Return what was answered with its ETag, for a change that is to hold only if it is still so. */
-export async function tagged<T>(asked: Promise<Answer<T>>): Promise<{ found: T; etag: string | null }> {
+export async function tagged<T>(asked: Promise<Answer<T>>): Promise<Tagged<T>> {
   const found = await answer(asked);
   return { found, etag: (await asked).response.headers.get("ETag") };
 }

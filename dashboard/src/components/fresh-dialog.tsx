@@ -1,18 +1,17 @@
 import { type QueryKey, useQuery } from "@tanstack/preact-query";
 import type { ComponentChildren } from "preact";
-import type { tagged } from "../api/client";
+import type { Tagged } from "../api/client";
 import { Dialog } from "./dialog";
+import type { Editing } from "./edited";
 import { ProblemNote } from "./problem";
 import { Loading } from "./states";
-
-type Tagged<T> = Awaited<ReturnType<typeof tagged<T>>>;
 
 interface Props<T> {
   title: string;
   name: QueryKey;
   read: () => Promise<Tagged<T>>;
   onClose: () => void;
-  children: (seen: Tagged<T>) => ComponentChildren;
+  children: (editing: Editing<T>) => ComponentChildren;
 }
 
 /** A dialog about something as it is by now, which a list may not know yet, with the tag that saving it asks for. */
@@ -23,7 +22,7 @@ export function FreshDialog<T>({ title, name, read, onClose, children }: Props<T
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 0,
   });
-  if (data) return children(data);
+  if (data) return children({ seen: data, read });
   return (
     <Dialog title={title} onClose={onClose}>
       {error ? <ProblemNote error={error} /> : <Loading />}

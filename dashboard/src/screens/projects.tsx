@@ -6,6 +6,7 @@ import { answer, api, tagged } from "../api/client";
 import type { LimitFields, Project, ProjectUse } from "../api/schema";
 import { Button } from "../components/button";
 import { Confirm, FormDialog } from "../components/dialog";
+import { ChangedElsewhere, difference, type Editing, useEdited } from "../components/edited";
 import { TextField } from "../components/field";
 import { FreshDialog } from "../components/fresh-dialog";
 import { Listing } from "../components/listing";
@@ -154,31 +155,27 @@ function LimitsDialog({ name, onClose }: { name: string; onClose: () => void }) 
       read={() => tagged(api.GET("/v1/projects/{project}", { params: { path: { project: name } } }))}
       onClose={onClose}
     >
-      {({ found, etag }) => <ProjectDialog project={found} etag={etag} onClose={onClose} />}
+      {(editing) => <ProjectDialog editing={editing} onClose={onClose} />}
     </FreshDialog>
   );
 }
 
-interface ProjectProps {
-  project?: Project;
-  etag?: string | null;
-  onClose: () => void;
-}
-
-function ProjectDialog({ project, etag, onClose }: ProjectProps) {
+function ProjectDialog({ editing, onClose }: { editing?: Editing<Project>; onClose: () => void }) {
+  const { now: project, etag, before, save } = useEdited(editing);
   const queries = useQueryClient();
   const [name, setName] = useState(project?.name ?? "");
-  const [limits, setLimits] = useState<Record<string, string>>(
-    Object.fromEntries(LIMITS.map(([limit]) => [limit, String(project?.limits[limit] ?? "")])),
-  );
-  const save = async () => {
+  // Only what was typed: what somebody else changes meanwhile shows in the other fields.
+  const [typed, setTyped] = useState<Partial<Record<keyof LimitFields, string>>>({});
+  const shown = (limit: keyof LimitFields) => typed[limit] ?? String(project?.limits[limit] ?? "");
+  const write = async () => {
     const path = { project: name.trim() };
     const wanted: LimitFields = Object.fromEntries(
-      LIMITS.map(([limit]) => [limit, limits[limit]?.trim() ? Number(limits[limit]) : null]),
+      LIMITS.map(([limit]) => [limit, shown(limit).trim() ? Number(shown(limit)) : null]),
     );
     // Not over what somebody else has set meanwhile.
     const header = etag ? { "If-Match": etag } : { "If-None-Match": "*" };
-    await answer(api.PUT("/v1/projects/{project}", { params: { path, header }, body: { limits: wanted } }));
+    const body = { limits: wanted };
+    await save(answer(api.PUT("/v1/projects/{project}", { params: { path, header }, body })));
     await queries.invalidateQueries({ queryKey: ["projects"] });
     say("Saved.");
   };
@@ -187,7 +184,7 @@ function ProjectDialog({ project, etag, onClose }: ProjectProps) {
       title={project ? `Limits of ${project.name}` : "Create project"}
       action={project ? "Save" : "Create project"}
       ready={name.trim() !== ""}
-      run={save}
+      run={write}
       onClose={onClose}
     >
       {(error) => (
@@ -200,12 +197,13 @@ function ProjectDialog({ project, etag, onClose }: ProjectProps) {
                 label={label}
                 type="number"
                 hint="Empty: no bound"
-                value={limits[limit] ?? ""}
+                value={shown(limit)}
                 error={fieldProblem(error, `/limits/${limit}`)}
-                onValue={(value) => setLimits((old) => ({ ...old, [limit]: value }))}
+                onValue={(value) => setTyped((old) => ({ ...old, [limit]: value }))}
               />
             ))}
           </div>
+          {before && project && <ChangedElsewhere changes={difference(before.limits, project.limits)} />}
         </>
       )}
     </FormDialog>

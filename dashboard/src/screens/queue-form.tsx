@@ -7,6 +7,7 @@ import { answer, api } from "../api/client";
 import type { Queue, QueueFields } from "../api/schema";
 import { Button } from "../components/button";
 import { FormDialog } from "../components/dialog";
+import { Changes, difference } from "../components/edited";
 import { AreaField, CheckField, SelectField, TextField } from "../components/field";
 import { fieldProblem, ProblemNote } from "../components/problem";
 import { say } from "../components/toasts";
@@ -279,16 +280,6 @@ export function CreateQueue({ onClose }: { onClose: () => void }) {
   );
 }
 
-/** Return the fields that differ, as they are now and as they are to be. */
-export function difference(now: QueueFields, next: QueueFields): [keyof QueueFields, string, string][] {
-  return (Object.keys(next) as (keyof QueueFields)[])
-    .map(
-      (name) =>
-        [name, JSON.stringify(now[name]), JSON.stringify(next[name])] as [keyof QueueFields, string, string],
-    )
-    .filter(([, before, after]) => before !== after);
-}
-
 /** The configuration of a queue: what would change is shown before it does. */
 export function QueueSettings({ queue, etag, may }: { queue: Queue; etag: string | null; may: boolean }) {
   // Only what was typed: what somebody else changes meanwhile shows in the other fields.
@@ -344,16 +335,7 @@ export function QueueSettings({ queue, etag, may }: { queue: Queue; etag: string
       {changes.length > 0 && (
         <section aria-label="What changes">
           <h3>What changes</h3>
-          <dl class="difference">
-            {changes.map(([name, before, after]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>
-                  <del>{before}</del> → <ins>{after}</ins>
-                </dd>
-              </div>
-            ))}
-          </dl>
+          <Changes changes={changes} />
           <p class="hint">Applies to messages sent from now on; paused, dead_letter and retention to all.</p>
         </section>
       )}

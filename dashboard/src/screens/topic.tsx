@@ -2,11 +2,12 @@ import { useQuery, useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
-import { answer, api, tagged, verbatim } from "../api/client";
+import { answer, api, type Tagged, tagged, verbatim } from "../api/client";
 import type { Matches, Message, Published, Subscription, SubscriptionFields } from "../api/schema";
 import { Button, IconButton } from "../components/button";
 import { CodeBox } from "../components/copy";
 import { Confirm, FormDialog } from "../components/dialog";
+import { type Change, ChangedElsewhere, type Editing, useEdited } from "../components/edited";
 import { AreaField, TextField } from "../components/field";
 import { FreshDialog } from "../components/fresh-dialog";
 import { More } from "../components/more";
@@ -170,10 +171,14 @@ function Subscriptions({ topic }: { topic: string }) {
 
 function EditDialog({ topic, name, onClose }: { topic: string; name: string; onClose: () => void }) {
   const path = { topic, subscription: name };
-  const read = () =>
-    tagged(
-      api.GET("/v1/topics/{topic}/subscriptions/{subscription}", { params: { path }, parseAs: "text" }),
-    ) as unknown as Promise<{ found: string; etag: string | null }>;
+  const read = async (): Promise<Tagged<Subscribed>> => {
+    const asked = api.GET("/v1/topics/{topic}/subscriptions/{subscription}", {
+      params: { path },
+      parseAs: "text",
+    });
+    const { found, etag } = await tagged(asked);
+    return { found: subscribed(found as unknown as string), etag };
+  };
   return (
     <FreshDialog
       title={`Edit ${name}`}
@@ -181,36 +186,36 @@ function EditDialog({ topic, name, onClose }: { topic: string; name: string; onC
       read={read}
       onClose={onClose}
     >
-      {({ found, etag }) => (
-        <SubscriptionDialog topic={topic} subscription={subscribed(found)} etag={etag} onClose={onClose} />
-      )}
+      {(editing) => <SubscriptionDialog topic={topic} editing={editing} onClose={onClose} />}
     </FreshDialog>
   );
 }
 
 interface SubscriptionProps {
   topic: string;
-  subscription?: Subscribed;
-  etag?: string | null;
+  editing?: Editing<Subscribed>;
   onClose: () => void;
 }
 
-function SubscriptionDialog({ topic, subscription, etag, onClose }: SubscriptionProps) {
+/** What of a subscription can be changed, as text: a number of twenty digits in a condition stays what it is. */
+function written(subscription: Subscribed | undefined): { queue: string; filter: string } {
+  return { queue: subscription?.queue ?? "", filter: pretty(readJson(subscription?.text ?? "{}")) };
+}
+
+function SubscriptionDialog({ topic, editing, onClose }: SubscriptionProps) {
+  const { now: subscription, etag, before, save } = useEdited(editing);
   const [name, setName] = useState(subscription?.name ?? "");
-  const [queue, setQueue] = useState(subscription?.queue ?? "");
-  const [filter, setFilter] = useState(pretty(readJson(subscription?.text ?? "{}")));
+  // Only what was typed: what somebody else changes meanwhile shows in the other field.
+  const [typed, setTyped] = useState<Partial<ReturnType<typeof written>>>({});
+  const { queue, filter } = { ...written(subscription), ...typed };
   const queries = useQueryClient();
-  // As text: a number of twenty digits in a condition stays what it is.
   const request = `{"queue": ${JSON.stringify(queue.trim())}, "filter": ${filter.trim() || "{}"}}`;
-  const save = async () => {
+  const write = async () => {
     // Not over what somebody else has set meanwhile.
     const header = etag ? { "If-Match": etag } : { "If-None-Match": "*" };
-    await answer(
-      api.PUT("/v1/topics/{topic}/subscriptions/{subscription}", {
-        params: { path: { topic, subscription: name.trim() }, header },
-        ...verbatim<SubscriptionFields>(request),
-      }),
-    );
+    const params = { path: { topic, subscription: name.trim() }, header };
+    const body = verbatim<SubscriptionFields>(request);
+    await save(answer(api.PUT("/v1/topics/{topic}/subscriptions/{subscription}", { params, ...body })));
     await queries.invalidateQueries({ queryKey: ["topics"] });
   };
   return (
@@ -218,7 +223,7 @@ function SubscriptionDialog({ topic, subscription, etag, onClose }: Subscription
       title={subscription ? `Edit ${subscription.name}` : "Subscribe a queue"}
       action="Save"
       ready={name.trim() !== "" && queue.trim() !== "" && jsonFault(filter) === null}
-      run={save}
+      run={write}
       onClose={onClose}
     >
       {(error) => (
@@ -236,21 +241,30 @@ function SubscriptionDialog({ topic, subscription, etag, onClose }: Subscription
             mono
             required
             value={queue}
-            onValue={setQueue}
+            onValue={(value) => setTyped((old) => ({ ...old, queue: value }))}
             error={fieldProblem(error, "/queue")}
           />
           <AreaField
             label="Filter"
             rows={8}
             value={filter}
-            onValue={setFilter}
+            onValue={(value) => setTyped((old) => ({ ...old, filter: value }))}
             error={jsonFault(filter) ?? fieldProblem(error, "/filter")}
             hint='For instance {"headers": {"kind": ["order.paid"]}, "body": {"/total": [{"numeric": [">=", 100]}]}}; {} is every message'
           />
+          {before && <ChangedElsewhere changes={changes(before, subscription)} />}
         </>
       )}
     </FormDialog>
   );
+}
+
+function changes(before: Subscribed, now: Subscribed | undefined): Change[] {
+  const all: Change[] = [
+    ["queue", before.queue, now?.queue ?? ""],
+    ["filter", before.text, now?.text ?? ""],
+  ];
+  return all.filter(([, was, is]) => was !== is);
 }
 
 /** Which queues a message would reach, and for the others what their filter misses; then, if one likes, publish it. */

@@ -34,12 +34,14 @@ const REASONS: Record<string, string> = {
 
 type Open = "edit" | "rotate" | "retry" | "delete" | "test" | null;
 
+const read = (queue: string, webhook: string) =>
+  tagged(api.GET("/v1/queues/{queue}/webhooks/{webhook}", { params: { path: { queue, webhook } } }));
+
 export function WebhookScreen({ queue, webhook: name }: { queue: string; webhook: string }) {
   const { may } = useAccess();
-  const path = { queue, webhook: name };
   const { data, error, refetch } = useQuery({
     queryKey: ["queues", "webhook", queue, name],
-    queryFn: () => tagged(api.GET("/v1/queues/{queue}/webhooks/{webhook}", { params: { path } })),
+    queryFn: () => read(queue, name),
     refetchInterval: every(3),
   });
   const up = { href: `/queues/${queue}/webhooks`, name: `Webhooks of ${queue}` };
@@ -135,7 +137,13 @@ function Actions({ queue, webhook, etag }: { queue: string; webhook: Webhook; et
       <Button kind="danger" onClick={() => setOpen("delete")}>
         Delete
       </Button>
-      {open === "edit" && <WebhookDialog queue={queue} webhook={webhook} etag={etag} onClose={close} />}
+      {open === "edit" && (
+        <WebhookDialog
+          queue={queue}
+          editing={{ seen: { found: webhook, etag }, read: () => read(queue, webhook.name) }}
+          onClose={close}
+        />
+      )}
       {open === "rotate" && <Rotate queue={queue} webhook={webhook.name} onClose={close} />}
       {open === "retry" && <Retry queue={queue} webhook={webhook.name} onClose={close} />}
       {open === "test" && <Test queue={queue} webhook={webhook.name} onClose={close} />}

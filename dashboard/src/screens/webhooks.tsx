@@ -7,6 +7,7 @@ import type { OnExhausted, Queue, Webhook, WebhookMode } from "../api/schema";
 import { Button } from "../components/button";
 import { CodeBox } from "../components/copy";
 import { Dialog, Done, FormDialog } from "../components/dialog";
+import { ChangedElsewhere, difference, type Editing, useEdited } from "../components/edited";
 import { AreaField, CheckField, SelectField, TextField } from "../components/field";
 import { Listing } from "../components/listing";
 import { PageHead } from "../components/page";
@@ -156,6 +157,67 @@ function set(webhook: Webhook): string {
   return names.length > 0 ? `Set: ${names.join(", ")}.` : "None is set.";
 }
 
+/** A configuration as it is typed. Of headers the values are never shown: left empty, they stay. */
+interface Draft {
+  url: string;
+  mode: WebhookMode;
+  timeout: string;
+  concurrency: string;
+  rateLimit: string;
+  delays: string;
+  exhausted: OnExhausted;
+  enabled: boolean;
+  headers: string;
+}
+
+const NEW: Draft = {
+  url: "",
+  mode: "raw",
+  timeout: "15",
+  concurrency: "10",
+  rateLimit: "",
+  delays: "5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800",
+  exhausted: "dead_letter",
+  enabled: true,
+  headers: "",
+};
+
+function draftOf(webhook: Webhook): Draft {
+  return {
+    url: webhook.url,
+    mode: webhook.mode,
+    timeout: String(webhook.timeout),
+    concurrency: String(webhook.max_concurrency),
+    rateLimit: webhook.rate_limit === null ? "" : String(webhook.rate_limit),
+    delays: webhook.retry.delays.join(", "),
+    exhausted: webhook.on_exhausted,
+    enabled: webhook.enabled,
+    headers: "",
+  };
+}
+
+/** The configuration that a draft stands for. */
+function fieldsOf(draft: Draft, jitter: number) {
+  return {
+    url: draft.url.trim(),
+    mode: draft.mode,
+    timeout: Number(draft.timeout),
+    max_concurrency: Number(draft.concurrency),
+    rate_limit: draft.rateLimit.trim() ? Number(draft.rateLimit) : null,
+    retry: { delays: numbers(draft.delays), jitter },
+    on_exhausted: draft.exhausted,
+    enabled: draft.enabled,
+    ...(draft.headers.trim() && { headers: headersOf(draft.headers) }),
+  };
+}
+
+/** What of a webhook is configured, as far as it is shown. */
+function configured(webhook: Webhook) {
+  const { url, mode, timeout, max_concurrency, rate_limit, retry, on_exhausted, enabled } = webhook;
+  const headers = Object.keys(webhook.headers);
+  return { url, mode, timeout, max_concurrency, rate_limit, retry, on_exhausted, enabled, headers };
+}
+
 function differs(webhook: Webhook, field: string, value: unknown): boolean {
   return field === "headers" || JSON.stringify(webhook[field as keyof Webhook]) !== JSON.stringify(value);
 }
@@ -163,52 +225,30 @@ function differs(webhook: Webhook, field: string, value: unknown): boolean {
 /** Adding a webhook, or changing one. */
 export function WebhookDialog({
   queue,
-  webhook: now,
-  etag: tag = null,
+  editing,
   onClose,
 }: {
   queue: string;
-  /** The one to change, and its tag; as they were when the dialog was opened. */
-  webhook?: Webhook;
-  etag?: string | null;
+  editing?: Editing<Webhook>;
   onClose: () => void;
 }) {
   const queries = useQueryClient();
-  const [webhook] = useState(now);
-  const [etag] = useState(tag);
+  const { now: webhook, etag, before, save } = useEdited(editing);
   const [name, setName] = useState(webhook?.name ?? "");
-  const [url, setUrl] = useState(webhook?.url ?? "");
-  const [mode, setMode] = useState<WebhookMode>(webhook?.mode ?? "raw");
-  const [timeout, setTimeout] = useState(String(webhook?.timeout ?? 15));
-  const [concurrency, setConcurrency] = useState(String(webhook?.max_concurrency ?? 10));
-  const [rateLimit, setRateLimit] = useState(webhook?.rate_limit ? String(webhook.rate_limit) : "");
-  const [delays, setDelays] = useState(
-    webhook?.retry.delays.join(", ") ?? "5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800",
-  );
-  const [exhausted, setExhausted] = useState<OnExhausted>(webhook?.on_exhausted ?? "dead_letter");
-  const [enabled, setEnabled] = useState(webhook?.enabled ?? true);
-  const [headers, setHeaders] = useState("");
+  // Only what was typed: what somebody else changes meanwhile shows in the other fields.
+  const [typed, setTyped] = useState<Partial<Draft>>({});
+  const draft = { ...(webhook ? draftOf(webhook) : NEW), ...typed };
+  const change = (changes: Partial<Draft>) => setTyped((old) => ({ ...old, ...changes }));
   const [secret, setSecret] = useState<string | null>(null);
-  const save = async () => {
+  const write = async () => {
     const path = { queue, webhook: name.trim() };
-    const body = {
-      url: url.trim(),
-      mode,
-      timeout: Number(timeout),
-      max_concurrency: Number(concurrency),
-      rate_limit: rateLimit.trim() ? Number(rateLimit) : null,
-      retry: { delays: numbers(delays), jitter: webhook?.retry.jitter ?? 0.2 },
-      on_exhausted: exhausted,
-      enabled,
-      // Their values are never shown: left empty, they stay.
-      ...(headers.trim() && { headers: headersOf(headers) }),
-    };
+    const body = fieldsOf(draft, webhook?.retry.jitter ?? 0.2);
     if (webhook) {
       // Only what was changed: a webhook that its receiver has meanwhile disabled stays so.
       const params = { path, header: etag ? { "If-Match": etag } : {} };
       const changed = Object.entries(body).filter(([field, value]) => differs(webhook, field, value));
       const changes = Object.fromEntries(changed);
-      await answer(api.PATCH("/v1/queues/{queue}/webhooks/{webhook}", { params, body: changes }));
+      await save(answer(api.PATCH("/v1/queues/{queue}/webhooks/{webhook}", { params, body: changes })));
     } else {
       const params = { path, header: { "If-None-Match": "*" } };
       const made = await answer(api.PUT("/v1/queues/{queue}/webhooks/{webhook}", { params, body }));
@@ -221,8 +261,8 @@ export function WebhookDialog({
     <FormDialog
       title={webhook ? `Edit ${webhook.name}` : "Add webhook"}
       action={webhook ? "Save" : "Add webhook"}
-      ready={name.trim() !== "" && url.trim() !== ""}
-      run={save}
+      ready={name.trim() !== "" && draft.url.trim() !== ""}
+      run={write}
       stays={!webhook}
       onClose={onClose}
       wide
@@ -235,16 +275,16 @@ export function WebhookDialog({
             type="url"
             mono
             required
-            value={url}
-            onValue={setUrl}
+            value={draft.url}
+            onValue={(url) => change({ url })}
             error={fieldProblem(error, "/url")}
             placeholder="https://shop.example/hooks"
           />
           <div class="columns">
             <SelectField
               label="Sends"
-              value={mode}
-              onValue={setMode}
+              value={draft.mode}
+              onValue={(mode) => change({ mode })}
               options={[
                 ["raw", "The body as it is"],
                 ["envelope", "JSON with id, headers and body"],
@@ -254,37 +294,37 @@ export function WebhookDialog({
             <TextField
               label="Timeout, s"
               type="number"
-              value={timeout}
-              onValue={setTimeout}
+              value={draft.timeout}
+              onValue={(timeout) => change({ timeout })}
               error={fieldProblem(error, "/timeout")}
             />
             <TextField
               label="Requests at once"
               type="number"
-              value={concurrency}
-              onValue={setConcurrency}
+              value={draft.concurrency}
+              onValue={(concurrency) => change({ concurrency })}
               error={fieldProblem(error, "/max_concurrency")}
             />
             <TextField
               label="Requests a second"
               type="number"
-              value={rateLimit}
-              onValue={setRateLimit}
+              value={draft.rateLimit}
+              onValue={(rateLimit) => change({ rateLimit })}
               error={fieldProblem(error, "/rate_limit")}
               hint="Empty: no bound"
             />
             <TextField
               label="Retry after, s"
               mono
-              value={delays}
-              onValue={setDelays}
+              value={draft.delays}
+              onValue={(delays) => change({ delays })}
               error={fieldProblem(error, "/retry/delays")}
               hint="One pause before each further attempt"
             />
             <SelectField
               label="When all attempts have failed"
-              value={exhausted}
-              onValue={setExhausted}
+              value={draft.exhausted}
+              onValue={(exhausted) => change({ exhausted })}
               options={[
                 ["dead_letter", "Move to the dead-letter queue"],
                 ["block", "Keep it until a retry"],
@@ -294,8 +334,8 @@ export function WebhookDialog({
           <AreaField
             label="Headers"
             rows={2}
-            value={headers}
-            onValue={setHeaders}
+            value={draft.headers}
+            onValue={(headers) => change({ headers })}
             error={fieldProblem(error, "/headers")}
             placeholder="X-Api-Key: …"
             hint={
@@ -304,7 +344,10 @@ export function WebhookDialog({
                 : "One name: value a line; values are never shown again"
             }
           />
-          <CheckField label="Enabled" checked={enabled} onChecked={setEnabled} />
+          <CheckField label="Enabled" checked={draft.enabled} onChecked={(enabled) => change({ enabled })} />
+          {before && webhook && (
+            <ChangedElsewhere changes={difference(configured(before), configured(webhook))} />
+          )}
         </>
       )}
     </FormDialog>
