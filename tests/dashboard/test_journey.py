@@ -298,6 +298,19 @@ def test_a_webhook_that_was_disabled_says_why_and_is_enabled_by_a_click(
     assert client.get("/v1/queues/q/webhooks/erp").json()["enabled"] is True
 
 
+def test_the_headers_of_a_webhook_can_be_removed(dashboard: Dashboard, client: httpx.Client) -> None:
+    path = "/v1/queues/q/webhooks/erp"
+    client.put("/v1/queues/q")
+    client.put(path, json={"url": "http://127.0.0.1:9/", "enabled": False, "headers": {"X-Api-Key": "k"}})
+    dashboard.open("/queues/q/webhooks/erp")
+    dashboard.press("Edit")
+    expect(dashboard.dialog()).to_contain_text("Set: X-Api-Key.")
+    dashboard.dialog().get_by_label("Remove the headers that are set").check()
+    dashboard.press("Save", within=dashboard.dialog())
+    expect(dashboard.dialog()).to_have_count(0)
+    assert client.get(path).json()["headers"] == {}
+
+
 def test_what_was_not_answered_is_asked_again_though_it_is_not_renewed(
     dashboard: Dashboard, client: httpx.Client
 ) -> None:

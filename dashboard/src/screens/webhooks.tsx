@@ -168,6 +168,8 @@ interface Draft {
   exhausted: OnExhausted;
   enabled: boolean;
   headers: string;
+  /** Whether those that are set go. */
+  headersGo: boolean;
 }
 
 const NEW: Draft = {
@@ -180,6 +182,7 @@ const NEW: Draft = {
   exhausted: "dead_letter",
   enabled: true,
   headers: "",
+  headersGo: false,
 };
 
 function draftOf(webhook: Webhook): Draft {
@@ -193,6 +196,7 @@ function draftOf(webhook: Webhook): Draft {
     exhausted: webhook.on_exhausted,
     enabled: webhook.enabled,
     headers: "",
+    headersGo: false,
   };
 }
 
@@ -207,7 +211,7 @@ function fieldsOf(draft: Draft, jitter: number) {
     retry: { delays: numbers(draft.delays), jitter },
     on_exhausted: draft.exhausted,
     enabled: draft.enabled,
-    ...(draft.headers.trim() && { headers: headersOf(draft.headers) }),
+    ...((draft.headersGo || draft.headers.trim()) && { headers: headersOf(draft.headers) }),
   };
 }
 
@@ -344,6 +348,13 @@ export function WebhookDialog({
                 : "One name: value a line; values are never shown again"
             }
           />
+          {webhook && Object.keys(webhook.headers).length > 0 && (
+            <CheckField
+              label="Remove the headers that are set"
+              checked={draft.headersGo}
+              onChecked={(headersGo) => change({ headersGo })}
+            />
+          )}
           <CheckField label="Enabled" checked={draft.enabled} onChecked={(enabled) => change({ enabled })} />
           {before && webhook && (
             <ChangedElsewhere changes={difference(configured(before), configured(webhook))} />
