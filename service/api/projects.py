@@ -206,17 +206,20 @@ async def get_project(
     summary="Delete a project",
     status_code=204,
     response_class=Response,
-    responses=problems({**_NO_PROJECT, 409: "It has queues, and `force` is not set: conflict."}),
+    responses=problems({**_NO_PROJECT, **CHANGED, 409: "It has queues, and `force` is not set: conflict."}),
 )
 async def delete_project(
+    *,
     project: ProjectName,
     query: Annotated[DeleteQuery, Query()],
     _operator: Operator,
     store: StoreOf,
     keyring: KeyringOf,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
 ) -> None:
     """Delete a project with its keys; with `force` its queues and their messages too."""
-    await projects.delete_project(store, project, force=query.force)
+    await projects.delete_project(store, project, condition(if_match, if_none_match), force=query.force)
     keyring.forget()
 
 

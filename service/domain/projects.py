@@ -79,11 +79,15 @@ async def use_of(store: Store, found: Sequence[Project]) -> list[ProjectUse]:
     return await transaction(store.engine, lambda connection: projects.used(connection, ids))
 
 
-async def delete_project(store: Store, name: str, *, force: bool) -> None:
-    """Delete a project and its keys; `force`: its queues and their messages too. Raises NotFound, Conflict."""
+async def delete_project(store: Store, name: str, condition: Condition, *, force: bool) -> None:
+    """Delete a project and its keys; `force`: its queues and their messages too.
+
+    Raises NotFound, PreconditionFailed, Conflict.
+    """
 
     async def work(connection: AsyncConnection) -> tuple[Project, list[tuple[int, str]]]:
         project = await _found(connection, name, lock=True)
+        condition(project.limits)
         if not force and await projects.has_queues(connection, project.id):
             raise Conflict(f"The project {name!r} has queues. Delete them first, or all at once with ?force=true.")
         gone = await projects.remove_queues(connection, project.id)

@@ -64,6 +64,18 @@ async def test_a_project_with_queues_is_deleted_only_by_force_and_then_all_of_it
     assert (await service.root.get("/v1/queues", headers=inside)).json()["items"] == []
 
 
+async def test_a_project_is_deleted_only_as_the_client_has_seen_it(service: Service) -> None:
+    stale = (await service.root.put("/v1/projects/shop")).headers["etag"]
+    fresh = (await service.root.patch("/v1/projects/shop", json={"limits": {"queues": 3}})).headers["etag"]
+    assert fresh != stale
+    for headers in ({"If-Match": stale}, {"If-None-Match": "*"}, {"If-None-Match": fresh}):
+        answer = await service.root.delete("/v1/projects/shop?force=true", headers=headers)
+        assert problem(answer)[:2] == (412, "precondition_failed")
+    assert (await service.root.delete("/v1/projects/shop", headers={"If-Match": fresh})).status_code == 204
+    answer = await service.root.delete("/v1/projects/shop", headers={"If-Match": fresh})
+    assert problem(answer)[:2] == (404, "project_not_found")
+
+
 async def test_the_default_project_comes_back_when_it_is_used(service: Service) -> None:
     assert (await service.root.delete("/v1/projects/default")).status_code == 204
     assert (await service.root.put("/v1/queues/q")).status_code == 201
