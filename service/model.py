@@ -12,6 +12,7 @@ from msgspec import Struct
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
 NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit."
+TIME_RULE = "Must be an RFC 3339 time with offset, such as 2026-11-25T08:00:00Z."
 _is_name = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z").match
 
 NOTHING = timedelta(0)

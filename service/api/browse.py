@@ -14,7 +14,7 @@ from service import model
 from service.api.callers import Browser
 from service.api.documented import problems
 from service.api.drafts import JSON_TYPE
-from service.api.fields import Document, GivenTime, Time, in_rfc3339
+from service.api.fields import NO_CONTROL_AT_ALL, Document, GivenTime, Time, in_rfc3339
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf
@@ -32,9 +32,7 @@ router = APIRouter(tags=["browse"])
 
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
 _HEADER = "header."
-# What no header's value and no group can hold, the database least of all.
-_NO_CONTROL = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
-_is_header_value = re.compile(_NO_CONTROL.removesuffix("$") + r"\Z").match
+_is_header_value = re.compile(NO_CONTROL_AT_ALL.removesuffix("$") + r"\Z").match
 _NO_QUEUE = {404: "There is no such queue in this project: queue_not_found."}
 
 
@@ -54,9 +52,11 @@ _HEADER_PARAMETER = {
 
 GroupFilter = Annotated[
     str,
-    Field(max_length=MAX_GROUP, pattern=_NO_CONTROL, description="Messages of this group; empty: those without one."),
+    Field(
+        max_length=MAX_GROUP, pattern=NO_CONTROL_AT_ALL, description="Messages of this group; empty: those without one."
+    ),
 ]
-HeaderFilter = Annotated[str, Field(pattern=_NO_CONTROL)]
+HeaderFilter = Annotated[str, Field(pattern=NO_CONTROL_AT_ALL)]
 
 
 class MessageQuery(ListQuery):

@@ -14,13 +14,30 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from service.errors import InvalidRequest, MalformedRequest, invalid
-from service.model import MAX_DEPTH
+from service.model import MAX_DEPTH, TIME_RULE
 
 T = TypeVar("T")
 
 _MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `\$(?P<path>.*)`)?\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
+_WRONG_TYPE = re.compile(r"Expected `(?P<wanted>[a-z |]+)`(?:, got `(?P<given>\w+)`)?")
+# What msgspec says of a value that has the type and is still none: the code, and our sentence.
+_REFUSED = (
+    (re.compile(r"Number out of range"), "out_of_range", "This number is beyond all bounds."),
+    (re.compile(r"Expected `datetime` with a timezone component|Invalid RFC3339 .*"), "wrong_form", TIME_RULE),
+    (re.compile(r"Invalid (?:enum )?value .*", re.DOTALL), "not_allowed", "This is none of the values that there are."),
+)
+_TYPES = {
+    "object": "an object",
+    "array": "an array",
+    "str": "a string",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "datetime": "an RFC 3339 time",
+    "null": "null",
+}
 _STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -98,7 +115,22 @@ def _invalid(message: str) -> InvalidRequest:
         return invalid(f"{pointer}/{_escape(unknown['name'])}", "unknown_field", "There is no such field.")
     if missing := _MISSING.fullmatch(detail):
         return invalid(f"{pointer}/{_escape(missing['name'])}", "missing", "This field is required.")
-    return invalid(pointer, "wrong_type", f"{detail}.")
+    for refused, code, sentence in _REFUSED:
+        if refused.fullmatch(detail):
+            return invalid(pointer, code, sentence)
+    return invalid(pointer, "wrong_type", _of_type(detail))
+
+
+def _of_type(detail: str) -> str:
+    """Say in JSON's words which type is expected."""
+    match = _WRONG_TYPE.fullmatch(detail)
+    if match is None:
+        return f"{detail}."
+    wanted = " or ".join(_TYPES[name] for name in match["wanted"].split(" | "))
+    if match["given"] is None:
+        return f"Must be {wanted}."
+    given = "a decimal number" if match["given"] == "float" else _TYPES[match["given"]]
+    return f"Must be {wanted}; this is {given}."
 
 
 def _pointer(path: str) -> str:
@@ -125,13 +157,16 @@ def _value_end(text: str, start: int, *, whole: bool = False) -> int:
     except RecursionError:
         raise invalid("", "too_deep", _TOO_DEEP) from None
     except ValueError as error:
-        raise _malformed(str(error)) from None
+        raise malformed(text, str(error)) from None
     if whole and _skip(text, end) != len(text):
-        raise _malformed(f"something follows the value at character {end}")
+        raise malformed(text, f"something follows the value at character {end}")
     return end
 
 
-def _malformed(reason: str) -> MalformedRequest:
+def malformed(text: str, reason: str) -> MalformedRequest:
+    """Return the problem of a text that is not JSON."""
+    if text.startswith("\ufeff"):
+        reason = "it begins with a byte order mark (BOM)"
     return MalformedRequest(f"The request is not JSON: {reason}. Send one JSON value in UTF-8.")
 
 

@@ -18,6 +18,24 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from service.model import NAME_PATTERN, NAME_RULE, TIME_RULE
+
+NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
+# Nor what no header's value and no group can hold, the database least of all.
+NO_CONTROL_AT_ALL = r"^[^\x00-\x1f\x7f-\x9f]*$"
+LABEL_PATTERN = r"^[^\x00-\x1f\x7f:]+:[^\x00-\x1f\x7f]*$"
+PREFIX_PATTERN = r"^[A-Za-z0-9._~-]{0,128}$"
+QUEUES_PATTERN = r"^[A-Za-z0-9._~*-]{1,128}$"
+# What is said when a text does not have the form.
+FORMS = {
+    NAME_PATTERN: NAME_RULE,
+    NO_CONTROL: "Must have no control characters.",
+    NO_CONTROL_AT_ALL: "Must have no control characters.",
+    LABEL_PATTERN: "Must be `key:value`, without control characters.",
+    PREFIX_PATTERN: "Must be the beginning of a name: up to 128 of A-Z a-z 0-9 . _ ~ -.",
+    QUEUES_PATTERN: "Must be a name in which `*` may stand for anything: 1 to 128 of A-Z a-z 0-9 . _ ~ - *.",
+}
+
 MILLISECOND = timedelta(milliseconds=1)
 
 _is_rfc3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)\Z", re.ASCII).match
@@ -87,7 +105,7 @@ def _read_time(value: Any) -> datetime:
         # A day or hour that does not exist, or a year beyond 9999 in UTC.
         with suppress(ValueError, OverflowError):
             return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    raise PydanticCustomError("wrong_form", "must be an RFC 3339 time with offset, such as 2026-11-25T08:00:00Z")
+    raise PydanticCustomError("wrong_form", TIME_RULE)
 
 
 _TIME_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"})

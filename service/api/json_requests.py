@@ -9,8 +9,7 @@ from fastapi.routing import APIRoute
 
 from service.api.body import read_body
 from service.api.callers import authenticate
-from service.api.exact_json import check_depth, utf8
-from service.errors import MalformedRequest
+from service.api.exact_json import check_depth, malformed, utf8
 
 # Python refuses to convert longer ones, and no field takes them.
 _INTEGER_DIGITS = 400
@@ -28,7 +27,7 @@ def read_json(data: bytes) -> Any:
     try:
         return json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise MalformedRequest(f"The request is not JSON: {error}. Send one JSON value in UTF-8.") from None
+        raise malformed(text, str(error)) from None
 
 
 def _integer(digits: str) -> int | float:

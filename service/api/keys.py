@@ -9,7 +9,7 @@ from pydantic import Field
 from service import model
 from service.api.callers import Admin, AnyCaller
 from service.api.documented import problems
-from service.api.fields import Document, Fields, GivenTime, Time
+from service.api.fields import NO_CONTROL, QUEUES_PATTERN, Document, Fields, GivenTime, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.state import CursorsOf, KeyringOf, StoreOf
@@ -19,11 +19,9 @@ from service.model import Scope
 
 router = APIRouter(route_class=JsonRoute, tags=["keys"])
 
-KeyName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$", description="For people.")]
+KeyName = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_CONTROL, description="For people.")]
 KeyScope = Annotated[Scope, Field(strict=False)]
-QueuePattern = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9._~*-]{1,128}$", description="A queue's name; `*` is anything.")
-]
+QueuePattern = Annotated[str, Field(pattern=QUEUES_PATTERN, description="A queue's name; `*` is anything.")]
 
 
 class KeyFields(Fields):

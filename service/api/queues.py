@@ -13,7 +13,7 @@ from service import model
 from service.api.callers import AnyCaller, Manager
 from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
 from service.api.documented import CHANGED, NOT_MODIFIED, problems
-from service.api.fields import Document, Fields, Seconds, Time
+from service.api.fields import LABEL_PATTERN, NO_CONTROL, PREFIX_PATTERN, Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.state import CursorsOf, StoreOf, TalliesOf
@@ -180,17 +180,15 @@ class Purged(Document):
 class QueueQuery(ListQuery):
     """Which queues to list."""
 
-    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{0,128}$", description="Names that begin so.")] = ""
+    prefix: Annotated[str, Field(pattern=PREFIX_PATTERN, description="Names that begin so.")] = ""
     label: Annotated[
-        list[Annotated[str, Field(max_length=400, pattern=r"^[^\x00-\x1f\x7f:]+:[^\x00-\x1f\x7f]*$")]],
+        list[Annotated[str, Field(max_length=400, pattern=LABEL_PATTERN)]],
         Field(max_length=MAX_LABELS, default_factory=list, description="`key:value`; repeatable, all must hold."),
     ]
 
     search: Annotated[
         str,
-        Field(
-            max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$", description="Names that contain this, whatever the case."
-        ),
+        Field(max_length=128, pattern=NO_CONTROL, description="Names that contain this, whatever the case."),
     ] = ""
     dead_letters: Annotated[
         bool, Field(description="`true`: only queues that others name as their dead-letter queue.")

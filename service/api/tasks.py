@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service import model
 from service.api.browse import GroupFilter, HeaderFilter, header_of, is_header_filter
@@ -51,6 +51,7 @@ _ALL = RedriveFields()
 # What stands for a field that is left out, but must not be given: a message without a group shows `null`, and whoever
 # passes that on does not mean all messages.
 _LEFT_OUT: Any = None
+_NO_SUCH_FILTER = PydanticCustomError("unknown_field", "There is no such field; a header is `header.NAME`.")
 
 
 class FilterFields(Fields):
@@ -65,12 +66,16 @@ class FilterFields(Fields):
 
     __pydantic_extra__: dict[str, HeaderFilter]
 
-    @model_validator(mode="after")
-    def _check_headers(self) -> "FilterFields":
-        for name in self.__pydantic_extra__:
-            if not is_header_filter(name):
-                raise PydanticCustomError("wrong_form", "has a field that does not exist: {name}", {"name": name})
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, given: Any) -> Any:
+        """Refuse other fields ahead of what they hold."""
+        names = given if isinstance(given, dict) else {}
+        unknown = [name for name in names if name not in cls.model_fields and not is_header_filter(name)]
+        if unknown:
+            errors = [InitErrorDetails(type=_NO_SUCH_FILTER, loc=(name,), input=None) for name in unknown]
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return given
 
     def filter(self) -> MessageFilter:
         """Return the filter."""

@@ -1,11 +1,12 @@
 """Turning what pydantic found wrong with a request into our problem."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from service.api.fields import FORMS
 from service.errors import FieldError, InvalidRequest
-
-INVALID_NAME = "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit."
+from service.model import NAME_RULE
 
 _CODES = {
     "missing": "missing",
@@ -16,8 +17,28 @@ _CODES = {
     "string_unicode": "invalid_text",
     "wrong_type": "wrong_type",
     "wrong_form": "wrong_form",
+    "unknown_field": "unknown_field",
+    "reserved_name": "reserved_name",
     "multiple_of": "out_of_range",
 }
+_SENTENCES = {
+    "extra_forbidden": "There is no such field.",
+    "missing": "This field is required.",
+    "model_type": "Must be an object.",
+    "model_attributes_type": "Must be an object.",
+    "dict_type": "Must be an object.",
+    "list_type": "Must be an array.",
+    "string_type": "Must be a string.",
+    "string_unicode": "Must be text that UTF-8 can hold.",
+    "bool_type": "Must be true or false.",
+    "bool_parsing": "Must be true or false.",
+    "int_type": "Must be a whole number.",
+    "int_parsing": "Must be a whole number.",
+    "int_from_float": "Must be a whole number.",
+    "float_type": "Must be a number.",
+    "float_parsing": "Must be a number.",
+}
+_SUBJECT = re.compile(r"^\w+ should ")
 _RANGES = ("greater_than", "less_than", "too_long", "too_short", "out_of_range")
 _SHOWN = 20
 
@@ -31,7 +52,7 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
     place, *steps = error["loc"]
     pointer = _pointer(steps if place == "body" else [place, *steps])
     if place == "path" and error["type"] == "string_pattern_mismatch":
-        return FieldError(pointer, "invalid_name", INVALID_NAME)
+        return FieldError(pointer, "invalid_name", NAME_RULE)
     return FieldError(pointer, _code(error["type"]), _sentence(error))
 
 
@@ -42,11 +63,11 @@ def _code(kind: str) -> str:
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
-    if error["type"] == "extra_forbidden":
-        return "There is no such field."
-    if error["type"] == "missing":
-        return "This field is required."
-    sentence = error["msg"].removesuffix(".")
+    if error["type"] in _SENTENCES:
+        return _SENTENCES[error["type"]]
+    if error["type"] == "string_pattern_mismatch":
+        return FORMS[error["ctx"]["pattern"]]
+    sentence = _SUBJECT.sub("Must ", error["msg"]).replace(" after validation", "").removesuffix(".")
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
 

@@ -47,3 +47,8 @@ def test_every_code_of_a_field_is_on_the_page_and_nothing_else() -> None:
         if name in _CODE_ARGUMENT:
             expected |= _text(call.args[_CODE_ARGUMENT[name]])
     assert set(re.findall(r"^\| `(\w+)` \|", _FIELDS, re.MULTILINE)) == expected
+
+
+def test_the_code_that_a_field_is_refused_with_is_the_one_that_is_answered() -> None:
+    given = {code for name, call in _calls() if name == "PydanticCustomError" for code in _text(call.args[0])}
+    assert {code: validation._code(code) for code in given} == {code: code for code in given}

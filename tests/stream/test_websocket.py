@@ -351,6 +351,15 @@ async def test_what_is_no_frame_ends_the_connection_and_no_other(service: Servic
         assert (await message(other))["body"] == "for the other"
 
 
+async def test_a_type_that_no_frame_has_is_told_to_be_none_of_them(service: Service) -> None:
+    await service.queue()
+    async with streaming(service) as connection:
+        await hear(connection, "ready")
+        await say(connection, type="zap")
+        [error] = (await hear(connection, "error"))["problem"]["errors"]
+        assert (error["pointer"], error["code"]) == ("/type", "not_allowed")
+
+
 async def test_a_frame_with_a_wrong_field_is_answered_and_the_stream_goes_on(service: Service) -> None:
     await service.queue()
     await service.queue("other")
