@@ -23,7 +23,8 @@ async def list_messages(
         queue = await queues.existing(connection, project_id, queue_name)
         return await browse.listed(connection, queue, wanted, page)
 
-    return await transaction(store.engine, work)
+    async with store.reads.turn(project_id):
+        return await transaction(store.engine, work)
 
 
 async def get_message(
@@ -53,7 +54,8 @@ async def list_groups(
             raise Conflict(f"{queue_name!r} is a standard queue: groups hold nothing there. List its messages instead.")
         return await browse.groups(connection, queue, after, limit, blocked=blocked)
 
-    return await transaction(store.engine, work)
+    async with store.reads.turn(project_id):
+        return await transaction(store.engine, work)
 
 
 def state_of(row: Any) -> MessageState:

@@ -50,9 +50,10 @@ class _Seen:
 
 async def get_overview(store: Store, tallies: Tallies, part: Part, window: Window) -> Overview:
     """Return what there is to see of a part of a project."""
-    seen = await transaction(store.engine, lambda connection: _look(connection, part, window))
-    oldest = await _in_time(store, partial(overview.oldest, part=part))
-    letters = await _in_time(store, partial(overview.dead_letters, part=part))
+    async with store.reads.turn(part.project_id):
+        seen = await transaction(store.engine, lambda connection: _look(connection, part, window))
+        oldest = await _in_time(store, partial(overview.oldest, part=part))
+        letters = await _in_time(store, partial(overview.dead_letters, part=part))
     shown = {queue.id: queue for queue in (*(oldest or ()), *(found.queue for found in letters or ()))}
     counted = dict(zip(shown, await stats.of(store.engine, tallies, list(shown.values())), strict=True))
     queues, topics = seen.counts

@@ -96,9 +96,10 @@ async def list_queues_by_age(
     """Return a page of queues, the longest-waiting ready message first, and the place after which the next begins."""
     since, _, name = after.rpartition(" ")
     place = (None if since == _NEVER else datetime.fromisoformat(since)) if after else EPOCH
-    found = await transaction(
-        store.engine, lambda connection: queues.by_age(connection, project_id, wanted, (place, name), limit + 1)
-    )
+    async with store.reads.turn(project_id):
+        found = await transaction(
+            store.engine, lambda connection: queues.by_age(connection, project_id, wanted, (place, name), limit + 1)
+        )
     shown = found[:limit]
     if len(found) <= limit:
         return [one.queue for one in shown], None
@@ -122,7 +123,8 @@ async def delete_queue(store: Store, caller: Caller, name: str, condition: Condi
 async def purge_queue(store: Store, project_id: int, name: str) -> int:
     """Remove every message of a queue, leased ones too; return how many there were, estimated above some millions."""
     old = await get_queue(store, project_id, name)
-    purged = await stats.messages_under(store.engine, old.number)
+    async with store.reads.turn(project_id):
+        purged = await stats.messages_under(store.engine, old.number)
 
     async def work(connection: AsyncConnection) -> Queue:
         return await queues.renumber(connection, await _locked(connection, project_id, name, _anything))

@@ -33,7 +33,8 @@ class Action:
 async def redrive(store: Store, project_id: int, queue_name: str, wanted: Wanted) -> Task:
     """Begin to move a dead-letter queue's messages back. Raises NotFound, InvalidRequest."""
     queue = await _queue(store, project_id, queue_name, wanted.to)
-    total = await stats.messages_under(store.engine, queue.number)
+    async with store.reads.turn(project_id):
+        total = await stats.messages_under(store.engine, queue.number)
     kept = asdict(wanted)
     if "*" in wanted.names:
         # A process of an older version, which may go on with it, knows no patterns.
@@ -47,9 +48,12 @@ async def act(store: Store, project_id: int, queue_name: str, action: Action, *,
     Raises NotFound, InvalidRequest, TooManyToCount.
     """
     queue = await _queue(store, project_id, queue_name, action.to)
-    matched = await actions.matched(store.engine, queue, action.filter)
-    if not dry_run:
-        total = await stats.messages_under(store.engine, queue.number) if matched is None else matched
+    async with store.reads.turn(project_id):
+        matched = await actions.matched(store.engine, queue, action.filter)
+        total = matched
+        if matched is None and not dry_run:
+            total = await stats.messages_under(store.engine, queue.number)
+    if total is not None and not dry_run:
         wanted = {"to": action.to, "filter": actions.stored(action.filter)}
         return await _begin(store, queue, action.kind, wanted, total)
     if matched is None:

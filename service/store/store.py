@@ -24,6 +24,7 @@ from service.store.lane import Lane
 from service.store.lines import Claimed
 from service.store.publishes import Publish, Published
 from service.store.rates import Rates
+from service.store.reads import Reads
 from service.store.ready import Ready
 from service.store.receipts import ReceiptSeal
 from service.store.rooms import Rooms
@@ -105,6 +106,7 @@ class Store:
         self.rates = Rates(self._links["limits"])
         self.usage = Usage(self.engine)
         self.shares = Shares(self.engine)
+        self.reads = Reads()
         self.consumers = Consumers(self.engine)
         self.wakeups = Wakeups(
             self._links["notify"],
