@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Queue, Secret, Webhook, WebhookConfig
-from service.store import attempts, queues, webhooks
+from service.store import attempts, queues, retries, tasks, webhooks
 from service.store.attempts import Health
 from service.store.store import Store
 from service.store.transactions import transaction
@@ -132,7 +132,11 @@ async def list_project_webhooks(
 
 
 async def delete_webhook(store: Store, key: WebhookKey, condition: Condition | None) -> None:
-    """Delete a webhook; its queue's messages stay. Raises NotFound, PreconditionFailed."""
+    """Delete a webhook; its queue's messages stay, and a task frees those that it has blocked.
+
+    Raises NotFound, PreconditionFailed.
+    """
+    task_id = store.identifiers.message()
 
     async def work(connection: AsyncConnection) -> None:
         queue = await queues.existing(connection, key.project_id, key.queue)
@@ -140,8 +144,12 @@ async def delete_webhook(store: Store, key: WebhookKey, condition: Condition | N
             # Not read without need: it can be deleted even if it cannot be read any more.
             found = await webhooks.existing(connection, store.sealing, queue.id, key.name, lock=True)
             condition(found.config)
-        if not await webhooks.remove(connection, queue.id, key.name):
+        webhook_id = await webhooks.remove(connection, queue.id, key.name)
+        if webhook_id is None:
             raise webhooks.webhook_not_found(key.name)
+        if left := await retries.left_by(connection, queue, webhook_id):
+            wanted = retries.Wanted(webhook_id).stored()
+            await tasks.create(connection, task_id, queue, kind="retry", wanted=wanted, total=left)
 
     await transaction(store.engine, work)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Queue, TaskState
 from service.store import actions, queues
-from service.store.clock import EPOCH, MICROSECOND
+from service.store.clock import EPOCH, MICROSECOND, NOW
 from service.store.connections import Fetches
 from service.store.identifiers import first_id
 from service.store.moves import Departure, move_free
@@ -24,12 +24,19 @@ from service.store.transactions import driver
 _FAILED = STATEMENTS["attempts.failed"]
 _BLOCKED = STATEMENTS["push.blocked"]
 _UNBLOCK = STATEMENTS["push.unblock"]
+_BLOCKED_BY = STATEMENTS["push.blocked_by"]
+_LEFT_BY = STATEMENTS["push.left_by"]
 _DEAD = STATEMENTS["push.dead"]
+# Requests that are under way may take two minutes.
+_REST = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which messages of a queue: these, or those that a webhook failed to deliver since a time."""
+    """Which messages of a queue: these, or those that a webhook failed to deliver since a time.
+
+    Neither: those that a webhook which is gone has blocked.
+    """
 
     webhook_id: int
     message_ids: Sequence[UUID] | None = None
@@ -68,6 +75,8 @@ async def retry(connection: AsyncConnection, found: Row[Any], limit: int, ready:
     of = await queues.shared(connection, queue.c.number == found.queue_number)
     if of is None:
         return {"state": TaskState.DONE}
+    if wanted == Wanted(wanted.webhook_id):
+        return await _free(connection, found, of, limit, ready)
     if wanted.message_ids is not None:
         put_back = await _put_back(connection, of, wanted.message_ids, found.created_at, ready)
         left = len(wanted.message_ids) - put_back
@@ -79,6 +88,23 @@ async def retry(connection: AsyncConnection, found: Row[Any], limit: int, ready:
     if len(rows) < limit:
         return {"state": TaskState.DONE, "moved": moved}
     return {"moved": moved, "after_id": rows[-1]["id"]}
+
+
+async def left_by(connection: AsyncConnection, of: Queue, webhook_id: int) -> int:
+    """Return how many messages a webhook has blocked, or holds and may block yet; some thousands at most."""
+    [row] = await (await driver(connection)).fetch(_LEFT_BY, of.number, webhook_id)
+    return int(row["messages"])
+
+
+async def _free(connection: AsyncConnection, found: Row[Any], of: Queue, limit: int, ready: Ready) -> dict[str, Any]:
+    """Make the next ready of what a webhook which is gone has blocked, until it has nothing in its hands either."""
+    link, webhook_id = await driver(connection), found.wanted["webhook_id"]
+    blocked = [row["id"] for row in await link.fetch(_BLOCKED_BY, of.number, webhook_id, limit)]
+    freed = await actions.release_delay(connection, of, blocked, ready, _UNBLOCK) if blocked else set()
+    values: dict[str, Any] = {"moved": found.moved + len(freed)}
+    if not await left_by(connection, of, webhook_id):
+        return values | {"state": TaskState.DONE}
+    return values if freed else values | {"due_at": NOW + _REST}
 
 
 async def _failed(

@@ -166,7 +166,8 @@ class Usage:
         counted_at = time.monotonic() - found.age.total_seconds()
         took = found.took.total_seconds()
         is_newer = usage.counted_at is None or counted_at > usage.counted_at + _HASTE_SECONDS / 2
-        if not is_newer or found.age.total_seconds() > max(_HASTE_SECONDS, _REST_FACTOR * took):
+        # A count of the future is one from before the clock was set back: nobody knows how old it is.
+        if not is_newer or not 0 <= found.age.total_seconds() <= max(_HASTE_SECONDS, _REST_FACTOR * took):
             return False
         usage.learn(counted_at, found.messages, found.bytes, took)
         return True

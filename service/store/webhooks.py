@@ -95,9 +95,10 @@ async def change(
     return loaded(sealing, (await connection.execute(statement.returning(webhook))).mappings().one())
 
 
-async def remove(connection: AsyncConnection, queue_id: int, name: str) -> bool:
-    """Delete a webhook; tell whether there was one."""
-    return (await connection.execute(delete(webhook).where(_this(queue_id, name)))).rowcount == 1
+async def remove(connection: AsyncConnection, queue_id: int, name: str) -> int | None:
+    """Delete a webhook; return its id, None when there was none."""
+    gone = delete(webhook).where(_this(queue_id, name)).returning(webhook.c.id)
+    return (await connection.execute(gone)).scalar_one_or_none()
 
 
 async def listed(connection: AsyncConnection, sealing: Sealing, queue_id: int, after: str, limit: int) -> list[Webhook]:

@@ -61,6 +61,9 @@ class Retention:
 
     async def _learn(self) -> None:
         """Take in queues that are new or were changed, late commits included."""
+        if self._store.clock.now() < self._learned_until - SLACK:
+            # The clock was set back: changes have earlier times now.
+            self._learned_until = EPOCH
         latest = self._learned_until
         for number, changed_at in await retention.queues(self._store.engine, self._learned_until - SLACK):
             latest = max(latest, changed_at)

@@ -84,6 +84,34 @@ async def test_blocked_messages_are_tried_anew(service: Service, kind: str, by: 
     assert [posted.number for posted in target.posted[:2]] == [1, 1]
 
 
+@pytest.mark.parametrize("kind", ["standard", "fifo"])
+async def test_what_a_webhook_has_blocked_is_free_when_the_webhook_is_deleted(service: Service, kind: str) -> None:
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def failing(posted: Any) -> Any:
+        if posted.body == b'"slow"':
+            asked.set()
+            await may_answer.wait()
+        return await answers(500)(posted)
+
+    async with sink(failing) as target:
+        await refusing(service, target, "block", type=kind)
+        await blocked(service, await send(service, "quick"))
+        # A request that is under way ends after its webhook.
+        await service.root.post(f"{Q}/messages", json={"body": "slow", "group": "another"})
+        await asyncio.wait_for(asked.wait(), 10)
+        assert (await service.root.delete(f"{Q}/webhooks/w")).status_code == 204
+        may_answer.set()
+        bodies: list[Any] = []
+        async with asyncio.timeout(20):
+            while len(bodies) < 2:
+                answer = await service.root.post(f"{Q}/messages/receive", json={"wait": 5})
+                bodies += [message["body"] for message in answer.json()["messages"]]
+    assert sorted(bodies) == ["quick", "slow"]
+    [task] = (await service.root.get("/v1/tasks")).json()["items"]
+    assert (task["kind"], task["queue"]) == ("retry", "q")
+
+
 async def test_what_neither_failed_nor_belongs_here_is_left_alone(service: Service) -> None:
     async with sink(answers(500)) as target:
         await refusing(service, target, "dead_letter")

@@ -90,7 +90,8 @@ from project as p
 where p.id = $1
 on conflict (project_id) do update
 set messages = excluded.messages, bytes = excluded.bytes, counted_at = excluded.counted_at, took = excluded.took
-where project_usage.counted_at < excluded.counted_at;
+-- What the future holds was counted before the clock was set back.
+where project_usage.counted_at < excluded.counted_at or project_usage.counted_at > clock_timestamp();
 
 -- name: lock_shares
 -- One process at a time takes a greater share: it must see what the others have.

@@ -39,7 +39,8 @@ select
     -- No more than a tenth of a second's worth is kept for later: a rate holds over any second.
     case when held.rate_limit is not null then least(
         greatest(held.rate_limit / 10, 1),
-        held.allowance + extract(epoch from moment.now - greatest(held.allowed_at, moment.now - interval '1 day'))
+        -- Nothing comes of a time that is still to come, where the clock was set back; what there is stays.
+        held.allowance + greatest(extract(epoch from moment.now - greatest(held.allowed_at, moment.now - interval '1 day')), 0)
             * held.rate_limit
     ) end as tokens
 from moment
@@ -131,6 +132,24 @@ cross join lateral (
     for update skip locked
 ) as m;
 
+-- name: blocked_by
+-- The next messages that this webhook has blocked; those in somebody's hands are left alone for now.
+select m.id
+from message as m
+where m.queue_number = $1 and m.pushed_by = $2 and m.lease is null and m.visible_at > clock_timestamp()
+limit $3
+for update skip locked;
+
+-- name: left_by
+-- How many messages this webhook has blocked, or under its lease.
+select count(*) as messages
+from (
+    select
+    from message as m
+    where m.queue_number = $1 and m.pushed_by = $2 and m.visible_at > clock_timestamp()
+    limit 10000
+) as part;
+
 -- name: unblock
 -- Ready now, and at the beginning of the schedule.
 update message as m
@@ -157,7 +176,8 @@ select
     case when w.paused_until > moment.now then w.paused_until end as paused_until,
     held.messages >= case when w.openings > 0 then 1 else w.max_concurrency end as is_full,
     coalesce(
-        w.allowance + extract(epoch from moment.now - greatest(w.allowed_at, moment.now - interval '1 day')) * w.rate_limit,
+        w.allowance
+            + greatest(extract(epoch from moment.now - greatest(w.allowed_at, moment.now - interval '1 day')), 0) * w.rate_limit,
         1
     ) < 1 as is_spent
 from (select clock_timestamp() as now offset 0) as moment
