@@ -38,6 +38,7 @@ class Supervisor:
         self._arguments = arguments
         self._on_serving = on_serving
         self._reader, self._writer = self._context.Pipe(duplex=False)
+        self._wanted = 0
         self._serving = False
         self._stopping = False
         self._workers: dict[SpawnProcess, float] = {}
@@ -45,8 +46,8 @@ class Supervisor:
     def run(self, number: int) -> int:
         """Return the exit code: 0 after a signal, 1 when no worker ever came to serve."""
         with _metrics_folder() as metrics, _woken_by_signals(self._stop) as waker:
-            for _ in range(number):
-                self._start()
+            self._wanted = number
+            self._start_missing()
             while not self._stopping and self._workers:
                 ready = wait([*(worker.sentinel for worker in self._workers), self._reader, waker])
                 if self._reader in ready:
@@ -55,6 +56,10 @@ class Supervisor:
                     self._bury(worker, metrics)
             self._end()
         return 0 if self._stopping else 1
+
+    def _start_missing(self) -> None:
+        for _ in range(self._wanted - len(self._workers)):
+            self._start()
 
     def _start(self) -> None:
         worker = self._context.Process(target=_run, args=(os.getpid(), self._work, *self._arguments, self._writer))
@@ -65,6 +70,8 @@ class Supervisor:
         self._reader.recv_bytes()
         if not self._serving:
             self._serving = True
+            # Some may have died before anybody knew that there is anything to be replaced.
+            self._start_missing()
             self._on_serving()
 
     def _bury(self, worker: SpawnProcess, metrics: str) -> None:
@@ -74,7 +81,7 @@ class Supervisor:
         if self._serving:
             _log.error("worker_ended", pid=worker.pid, code=worker.exitcode, next="another one is started")
             time.sleep(_REST_SECONDS if lived < _YOUNG_SECONDS else 0)
-            self._start()
+            self._start_missing()
 
     def _stop(self) -> None:
         self._stopping = True

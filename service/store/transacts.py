@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.errors import Conflict, LeaseLost, Problem, pointed
+from service.errors import Conflict, LeaseLost, Problem, Unavailable, pointed
 from service.model import NO_GROUP, Action
 from service.store import deduplication, settles
 from service.store.connections import Fetches, Link
@@ -96,6 +96,11 @@ async def _transact(link: Link, announce: settles.Announce, item: Transact) -> D
             if again.problems:
                 place, problem = next(iter(again.problems.items()))
                 return pointed(problem, f"/send/{item.places[place][0]}/queue")
+        except Unavailable:
+            raise
+        except Problem as problem:
+            # This one's alone: those that wait behind it go on.
+            return problem
         else:
             announce(ready)
             return done

@@ -6,7 +6,6 @@ waits also looks by the clock, and after a listener was lost everybody looks onc
 """
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -156,8 +155,13 @@ class Wakeups:
 
     async def _notify(self, payloads: list[str]) -> None:
         """Send a hint; one that is lost costs the others a second."""
-        with contextlib.suppress(Unavailable):
+        try:
             await self._link.fetch(_NOTIFY, CHANNEL, payloads)
+        except Unavailable:
+            pass
+        except asyncpg.PostgresError:
+            # The server's queue of notifications is full, for instance.
+            _log.exception("hint_refused")
 
     async def _beat(self) -> None:
         """Say that we live; notice when we do not hear it."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import pytest
 
 from service.store.wakeups import CHANNEL
@@ -45,3 +46,24 @@ async def test_a_listener_that_is_lost_is_replaced_and_the_new_one_stays(
     for _ in range(2):
         await heartbeats.get()
     assert await listener(service) == new
+
+
+async def test_a_hint_that_the_server_refuses_is_not_the_last_one(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wakeups = service.app._store.wakeups
+    fetch = wakeups._link.fetch
+    refused = asyncio.Event()
+
+    async def full(sql: str, *arguments: object) -> object:
+        if not refused.is_set():
+            refused.set()
+            raise asyncpg.ProgramLimitExceededError
+        return await fetch(sql, *arguments)
+
+    monkeypatch.setattr(wakeups._link, "fetch", full)
+    heartbeats: asyncio.Queue[object] = asyncio.Queue()
+    await refused.wait()
+    await service.sql.add_listener(CHANNEL, lambda *told: heartbeats.put_nowait(told))
+    async with asyncio.timeout(10):
+        await heartbeats.get()
