@@ -406,6 +406,7 @@ def test_the_playground_sends_receives_and_streams_and_shows_each_as_a_command(
     page = dashboard.page
     dashboard.go("Playground")
     page.get_by_label("Queue", exact=True).fill("q")
+    page.get_by_label("Queue", exact=True).press("Enter")
     page.get_by_label("Body", exact=True).fill(ORDER)
     dashboard.press("Send", within=page.get_by_role("region", name="Send"))
     expect(page.get_by_text('"duplicate": false')).to_be_visible()
@@ -432,6 +433,44 @@ def test_the_playground_sends_receives_and_streams_and_shows_each_as_a_command(
     dashboard.press("Ack", within=stream)
     expect(stream.get_by_role("status")).to_contain_text("lease")
     expect(stream.get_by_role("listitem")).to_have_count(1)
+
+
+def test_what_was_typed_and_received_in_the_playground_stays_when_another_queue_is_chosen(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    for name in ("q", "other"):
+        client.put(f"/v1/queues/{name}")
+    client.post("/v1/queues/q/messages", json={"body": "held"})
+    page = dashboard.page
+    dashboard.open("/playground?queue=q")
+    body = page.get_by_label("Body", exact=True)
+    body.fill(ORDER)
+    receive = page.get_by_role("region", name="Receive")
+    dashboard.press("Receive", within=receive)
+    expect(receive.get_by_role("listitem")).to_contain_text("held")
+    page.get_by_label("Queue", exact=True).fill("other")
+    page.wait_for_url("**/playground?queue=q")
+    body.focus()
+    page.wait_for_url("**/playground?queue=other")
+    expect(body).to_have_value(ORDER)
+    dashboard.press("Delete", within=receive)
+    expect(receive.get_by_role("listitem")).to_have_count(0)
+    assert client.get("/v1/queues/q").json()["stats"]["total"] == 0
+    dashboard.press("Send", within=page.get_by_role("region", name="Send"))
+    expect(page.get_by_text('"duplicate": false')).to_be_visible()
+    assert client.get("/v1/queues/other").json()["stats"]["total"] == 1
+
+
+def test_who_leaves_the_playground_while_it_waits_takes_no_message(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.open("/playground?queue=q")
+    with page.expect_request("**/messages/receive"):
+        dashboard.press("Receive", within=page.get_by_role("region", name="Receive"))
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/messages/receive")):
+        dashboard.go("Overview")
+    client.post("/v1/queues/q/messages", json={"body": 1})
+    assert len(client.post("/v1/queues/q/messages/receive", json={"wait": 10}).json()["messages"]) == 1
 
 
 def test_limits_are_not_written_over_those_that_somebody_else_has_set(

@@ -140,6 +140,7 @@ def test_a_double_click_sends_one_message(dashboard: Dashboard, client: httpx.Cl
     page = dashboard.page
     dashboard.go("Playground")
     page.get_by_label("Queue", exact=True).fill("q")
+    page.get_by_label("Queue", exact=True).press("Enter")
     page.get_by_label("Body", exact=True).fill("1")
     send = page.get_by_role("region", name="Send")
     send.get_by_role("button", name="Send", exact=True).dblclick()

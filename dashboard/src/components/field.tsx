@@ -32,6 +32,7 @@ export function Field({ label, hint, error, children }: FieldProps) {
 type TextProps = Omit<FieldProps, "children"> & {
   value: string;
   onValue: (value: string) => void;
+  onBlur?: () => void;
   mono?: boolean;
   type?: "text" | "password" | "number" | "url" | "search" | "datetime-local";
   placeholder?: string;

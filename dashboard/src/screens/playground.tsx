@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import { Button } from "../components/button";
@@ -10,7 +10,7 @@ import { Ago } from "../components/time";
 import { curl } from "../curl";
 import { useParams } from "../params";
 import { allHeldFrom, type Held } from "../received";
-import { BLANK, isReady, MessageFields, requestText, sendText } from "./send";
+import { BLANK, isReady, type MessageDraft, MessageFields, requestText, sendText } from "./send";
 import { Stream } from "./stream";
 
 /** Everything that a program does with a queue, by hand; each with the command that does the same. */
@@ -18,25 +18,21 @@ export function Playground() {
   const [param, setParam] = useParams<"queue">();
   const { may } = useAccess();
   const queue = param("queue");
+  // What was typed and what is held stay, whichever queue is chosen next.
+  const [draft, setDraft] = useState(BLANK);
+  const [held, setHeld] = useState<Held[]>([]);
   return (
     <>
       <PageHead title="Playground" />
       <div class="stack">
         <Card label="Which queue">
-          <TextField
-            label="Queue"
-            mono
-            value={queue}
-            onValue={(value) => setParam({ queue: value.trim() })}
-            placeholder="orders"
-            hint="Messages that are received here are taken from your consumers, until they are settled or their lease ends."
-          />
+          <QueueField key={queue} queue={queue} choose={(name) => setParam({ queue: name })} />
         </Card>
         {queue && (
-          <div class="halves" key={queue}>
-            {may("send") && <Send queue={queue} />}
-            {may("receive") && <Receive queue={queue} />}
-            {may("receive") && <Stream queue={queue} />}
+          <div class="halves">
+            {may("send") && <Send key={`send ${queue}`} queue={queue} draft={draft} setDraft={setDraft} />}
+            {may("receive") && <Receive queue={queue} held={held} setHeld={setHeld} />}
+            {may("receive") && <Stream key={`stream ${queue}`} queue={queue} />}
           </div>
         )}
       </div>
@@ -44,8 +40,41 @@ export function Playground() {
   );
 }
 
-function Send({ queue }: { queue: string }) {
-  const [draft, setDraft] = useState(BLANK);
+/** A name counts when it is whole: at Enter, or when one goes on to another field. */
+function QueueField({ queue, choose }: { queue: string; choose: (name: string) => void }) {
+  const [typed, setTyped] = useState(queue);
+  const take = () => {
+    if (typed.trim() !== queue) choose(typed.trim());
+  };
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        take();
+      }}
+    >
+      <TextField
+        label="Queue"
+        mono
+        value={typed}
+        onValue={setTyped}
+        onBlur={take}
+        placeholder="orders"
+        hint="Messages that are received here are taken from your consumers, until they are settled or their lease ends."
+      />
+    </form>
+  );
+}
+
+function Send({
+  queue,
+  draft,
+  setDraft,
+}: {
+  queue: string;
+  draft: MessageDraft;
+  setDraft: (change: (old: MessageDraft) => MessageDraft) => void;
+}) {
   const [outcome, setOutcome] = useState<string | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const [busy, setBusy] = useState(false);
@@ -79,49 +108,18 @@ function Send({ queue }: { queue: string }) {
   );
 }
 
-function Receive({ queue }: { queue: string }) {
-  const [most, setMost] = useState("1");
-  const [wait, setWait] = useState("10");
-  const [held, setHeld] = useState<Held[]>([]);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<Error | null>(null);
-  const [nothing, setNothing] = useState(false);
-  const body = { max_messages: Number(most), wait: Number(wait) };
-  const receive = async (event: Event) => {
-    event.preventDefault();
-    setBusy(true);
-    setError(null);
-    setNothing(false);
-    const params = { path: { queue } };
-    await answer(api.POST("/v1/queues/{queue}/messages/receive", { params, body, parseAs: "text" }))
-      .then((text) => {
-        const received = allHeldFrom(text as unknown as string);
-        setHeld((old) => [...received, ...old]);
-        setNothing(received.length === 0);
-      })
-      .catch(setError);
-    setBusy(false);
-  };
+function Receive({
+  queue,
+  held,
+  setHeld,
+}: {
+  queue: string;
+  held: readonly Held[];
+  setHeld: (change: (old: Held[]) => Held[]) => void;
+}) {
   return (
     <Card title="Receive">
-      <form class="stack" onSubmit={receive}>
-        <div class="columns">
-          <TextField label="Messages at most" type="number" value={most} onValue={setMost} />
-          <TextField
-            label="Wait, s"
-            type="number"
-            value={wait}
-            onValue={setWait}
-            hint="Up to 15 here, 60 in the API"
-          />
-        </div>
-        <CodeBox text={curl("POST", `/v1/queues/${queue}/messages/receive`, JSON.stringify(body))} />
-        <Button type="submit" kind="primary" busy={busy} disabled={!(Number(wait) <= 15)}>
-          {busy ? "Waiting …" : "Receive"}
-        </Button>
-        {error && <ProblemNote error={error} />}
-        {nothing && <p class="quiet">Nothing came within {wait} s.</p>}
-      </form>
+      <ReceiveForm key={queue} queue={queue} got={(received) => setHeld((old) => [...received, ...old])} />
       <ul class="lines">
         {held.map((one) => (
           <HeldMessage
@@ -132,6 +130,54 @@ function Receive({ queue }: { queue: string }) {
         ))}
       </ul>
     </Card>
+  );
+}
+
+function ReceiveForm({ queue, got }: { queue: string; got: (received: Held[]) => void }) {
+  const [most, setMost] = useState("1");
+  const [wait, setWait] = useState("10");
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<Error | null>(null);
+  const [nothing, setNothing] = useState(false);
+  // What comes for a client that has left is given back: nobody would see it here.
+  const left = useRef(new AbortController());
+  useEffect(() => () => left.current.abort(), []);
+  const body = { max_messages: Number(most), wait: Number(wait) };
+  const receive = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    setNothing(false);
+    const params = { path: { queue } };
+    const { signal } = left.current;
+    await answer(api.POST("/v1/queues/{queue}/messages/receive", { params, body, signal, parseAs: "text" }))
+      .then((text) => {
+        const received = allHeldFrom(text as unknown as string);
+        got(received);
+        setNothing(received.length === 0);
+      })
+      .catch(setError);
+    setBusy(false);
+  };
+  return (
+    <form class="stack" onSubmit={receive}>
+      <div class="columns">
+        <TextField label="Messages at most" type="number" value={most} onValue={setMost} />
+        <TextField
+          label="Wait, s"
+          type="number"
+          value={wait}
+          onValue={setWait}
+          hint="Up to 15 here, 60 in the API"
+        />
+      </div>
+      <CodeBox text={curl("POST", `/v1/queues/${queue}/messages/receive`, JSON.stringify(body))} />
+      <Button type="submit" kind="primary" busy={busy} disabled={!(Number(wait) <= 15)}>
+        {busy ? "Waiting …" : "Receive"}
+      </Button>
+      {error && <ProblemNote error={error} />}
+      {nothing && <p class="quiet">Nothing came within {wait} s.</p>}
+    </form>
   );
 }
 
