@@ -1,7 +1,7 @@
 /** What the key may do. What it may not is not offered. */
 
 import { useQuery } from "@tanstack/preact-query";
-import { answer, api, ProblemError } from "./api/client";
+import { answer, api } from "./api/client";
 import type { Scope, Whoami } from "./api/schema";
 
 export function useWhoami() {
@@ -9,7 +9,6 @@ export function useWhoami() {
     queryKey: ["whoami"],
     queryFn: () => answer(api.GET("/v1/whoami")),
     staleTime: 60_000,
-    retry: (_, error) => error instanceof ProblemError && error.passing,
   });
 }
 

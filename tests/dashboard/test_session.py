@@ -1,13 +1,14 @@
 """Who may see what, and what happens when a key ends or the service goes away."""
 
 import re
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.dashboard.browsing import Dashboard
+from tests.dashboard.browsing import Dashboard, refusal
 from tests.serving import Serving, serving
 
 pytestmark = pytest.mark.timeout(240)
@@ -214,6 +215,29 @@ def test_a_service_that_is_away_is_told_and_found_again_by_itself(page: Page, da
     with serving(data_folder, port=port, root_key=service.key, **settings):
         expect(page.get_by_text("Restante does not answer.")).to_have_count(0, timeout=40_000)
         expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize("refused", ["**/v1/whoami", "**/v1/queues/q/messages?*"])
+def test_who_asks_too_often_is_told_and_rests_as_long_as_is_asked_for(
+    dashboard: Dashboard, client: httpx.Client, refused: str
+) -> None:
+    client.put("/v1/queues/q")
+    client.post("/v1/queues/q/messages", json={"body": "here"})
+    page = dashboard.page
+    asked: list[float] = []
+
+    def refuse_once(route: Route) -> None:
+        asked.append(time.monotonic())
+        if len(asked) > 1:
+            return route.continue_()
+        return route.fulfill(**refusal(429, "rate_limited"), headers={"Retry-After": "9"})
+
+    page.route(refused, refuse_once)
+    page.goto(f"{dashboard.base}/queues/q/messages")
+    expect(page.get_by_role("alert")).to_contain_text("Not now.")
+    expect(dashboard.row("here")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert asked[1] - asked[0] > 8.9
 
 
 def test_times_and_theme_are_kept_for_the_next_visit(dashboard: Dashboard, client: httpx.Client) -> None:

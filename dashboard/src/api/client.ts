@@ -7,7 +7,11 @@ import type { Problem, paths } from "./schema";
 
 /** A problem that the service answered, or that it did not answer. */
 export class ProblemError extends Error {
-  constructor(readonly problem: Problem) {
+  constructor(
+    readonly problem: Problem,
+    /** Seconds that the service wants to be left alone. */
+    readonly retryAfter = 0,
+  ) {
     super(problem.detail);
   }
 
@@ -71,7 +75,7 @@ type Answer<T> = { data?: T; error?: unknown; response: Response };
 export async function answer<T>(asked: Promise<Answer<T>>): Promise<T> {
   const { data, error, response } = await asked;
   if (response.ok) return data as T;
-  throw new ProblemError(asProblem(error, response));
+  throw new ProblemError(asProblem(error, response), Number(response.headers.get("Retry-After")) || 0);
 }
 
 export interface Tagged<T> {

@@ -19,16 +19,13 @@ const AGAIN = 3;
 export function every(wanted: number | null) {
   // biome-ignore lint/suspicious/noExplicitAny: whatever the query holds
   return (query: Query<any, any, any, any>): number | false => {
-    if (wanted === null && !isAway(query.state.error)) return false;
+    const problem = query.state.error instanceof ProblemError ? query.state.error : null;
+    if (wanted === null && !problem?.passing) return false;
     const seconds = wanted ?? AGAIN;
     const failed = Math.min(failures.get(query.queryHash) ?? 0, 5);
-    return interval(seconds * 1000, took.get(query.queryHash) ?? 0, failed);
+    const rest = interval(seconds * 1000, took.get(query.queryHash) ?? 0, failed);
+    return Math.max(rest, 1000 * (problem?.retryAfter ?? 0));
   };
-}
-
-/** Tell whether asking again may help: nobody answered, or the service could not. */
-function isAway(error: unknown): boolean {
-  return error instanceof ProblemError && (error.problem.status === 0 || error.problem.status >= 500);
 }
 
 /** Return how long to rest (milliseconds): at least ten times as long as the last answer took. */

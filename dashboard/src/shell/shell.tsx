@@ -10,6 +10,7 @@ import { IconButton } from "../components/button";
 import { Icon } from "../components/icon";
 import { useCurrentInSight } from "../components/page";
 import { ProblemNote } from "../components/problem";
+import { Loading } from "../components/states";
 import { prefer, type Theme, usePreferences } from "../preferences";
 import { signOut } from "../session";
 import { DESTINATIONS, leadsTo } from "./destinations";
@@ -37,7 +38,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
             <WayOut error={whoami.error} />
           </>
         ) : (
-          whoami.data && children
+          (whoami.data && children) || <Loading />
         )}
       </main>
       {open === "palette" && <Palette onClose={() => setOpen(null)} />}
