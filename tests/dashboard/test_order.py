@@ -183,6 +183,34 @@ def test_what_could_not_be_counted_is_acted_on_only_if_there_are_too_many(
     expect(dialog.get_by_role("button", name="Delete all that match")).to_be_enabled(enabled=enabled)
 
 
+def test_a_message_that_has_gone_is_not_said_to_wait_and_can_be_sent_again(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q")
+    message = client.post("/v1/queues/q/messages", json={"body": "lost"}).json()["id"]
+    page = dashboard.page
+    dashboard.open(f"/queues/q/messages/{message}")
+    expect(page.get_by_role("note")).to_contain_text("It is ready")
+    client.delete(f"/v1/queues/q/messages/{message}").raise_for_status()
+    expect(page.get_by_role("note")).to_contain_text("It is gone")
+    expect(page.get_by_text("ready", exact=True)).to_have_count(0)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("button", name="Delete")).to_have_count(0)
+    dashboard.press("Edit and send again")
+    dashboard.press("Send", within=dashboard.dialog())
+    expect(dashboard.dialog()).to_have_count(0)
+    [again] = client.get("/v1/queues/q/messages").json()["items"]
+    assert again["preview"] == '"lost"'
+
+
+def test_a_queue_that_has_gone_is_told_once(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    dashboard.open("/queues/q")
+    client.delete("/v1/queues/q").raise_for_status()
+    expect(dashboard.page.get_by_text("There is no queue")).to_be_visible()
+    expect(dashboard.page.get_by_role("alert")).to_have_count(1)
+
+
 def test_rows_of_another_filter_cannot_be_ticked(dashboard: Dashboard, client: httpx.Client) -> None:
     for name in ("a", "b"):
         client.put(f"/v1/queues/{name}")

@@ -15,6 +15,11 @@ export class ProblemError extends Error {
     super(problem.detail);
   }
 
+  /** Whether what was asked about is not there, or not any more. */
+  get gone(): boolean {
+    return this.problem.status === 404;
+  }
+
   /** Whether the same request may succeed later. */
   get passing(): boolean {
     return this.problem.status === 0 || this.problem.status === 429 || this.problem.status >= 500;

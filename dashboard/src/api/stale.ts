@@ -1,5 +1,9 @@
 import { type Query, useQueryClient } from "@tanstack/preact-query";
 import { useEffect, useState } from "preact/hooks";
+import { ProblemError } from "./client";
+
+/** For the `meta` of a query whose screen says itself that what it shows has gone. */
+export const TELLS_GONE = { tellsGone: true };
 
 /** What keeps something that is shown from being renewed: it stands there as it was. */
 export function useStale(): Error | null {
@@ -13,7 +17,8 @@ export function useStale(): Error | null {
 }
 
 function isStale(query: Query): boolean {
-  const { status, data, fetchMeta } = query.state;
+  const { status, data, error, fetchMeta } = query.state;
+  if (query.meta?.tellsGone && error instanceof ProblemError && error.gone) return false;
   // A further page that does not come is told at the list's end.
   return query.isActive() && status === "error" && data !== undefined && !fetchMeta?.fetchMore;
 }

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { answer, api } from "../api/client";
 import { every } from "../api/polling";
 import type { Attempt, MessageAttempt } from "../api/schema";
+import { TELLS_GONE } from "../api/stale";
 import { Dialog } from "../components/dialog";
 import { Card } from "../components/page";
 import { Scroll } from "../components/scroll";
@@ -48,6 +49,7 @@ export function MessageAttempts({ queue, id }: { queue: string; id: string }) {
         }),
       ),
     refetchInterval: every(5),
+    meta: TELLS_GONE,
   });
   if (!data || data.items.length === 0) return null;
   return (

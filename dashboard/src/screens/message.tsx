@@ -2,9 +2,10 @@ import { useQuery, useQueryClient } from "@tanstack/preact-query";
 import { useMemo, useState } from "preact/hooks";
 import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
-import { answer, api } from "../api/client";
+import { answer, api, ProblemError } from "../api/client";
 import { every } from "../api/polling";
 import type { Queue, WaitingFor, WholeMessage } from "../api/schema";
+import { TELLS_GONE } from "../api/stale";
 import { type Body, BodyView } from "../components/body";
 import { Button } from "../components/button";
 import { CodeBox, CopyButton } from "../components/copy";
@@ -31,6 +32,7 @@ export function MessageScreen({ queue, id }: { queue: Queue; id: string }) {
     queryKey: ["queues", "message", queue.name, id],
     queryFn: () => look(queue.name, id),
     refetchInterval: every(3),
+    meta: TELLS_GONE,
   });
   const head = <PageHead title={id} mono up={{ href: list, name: `Messages of ${queue.name}` }} />;
   if (error && !data) {
@@ -42,18 +44,19 @@ export function MessageScreen({ queue, id }: { queue: Queue; id: string }) {
     );
   }
   if (!data) return <Loading />;
+  const gone = error instanceof ProblemError && error.gone;
   return (
     <>
       <PageHead
         title={id}
         mono
         up={{ href: list, name: `Messages of ${queue.name}` }}
-        about={<About message={data.message} />}
+        about={<About message={data.message} gone={gone} />}
       >
-        <Actions queue={queue} seen={data} />
+        <Actions queue={queue} seen={data} gone={gone} />
       </PageHead>
       <div class="stack">
-        <Why queue={queue.name} message={data.message} />
+        {gone ? <Gone /> : <Why queue={queue.name} message={data.message} />}
         <div class="aside">
           <Card title="Body">
             <SteadyBody body={data.body} />
@@ -94,15 +97,26 @@ function SteadyBody({ body }: { body: Body }) {
   return <BodyView body={steady} />;
 }
 
-function About({ message }: { message: WholeMessage }) {
+function About({ message, gone }: { message: WholeMessage; gone: boolean }) {
   return (
     <>
-      <Badge state={message.state} />
+      {gone ? <Badge state="gone" /> : <Badge state={message.state} />}
       <span>
         sent <Ago time={message.sent_at} />
       </span>
       <CopyButton text={message.id} label="Copy the id" />
     </>
+  );
+}
+
+function Gone() {
+  return (
+    <p class="note" role="note">
+      <span>
+        <strong>It is gone:</strong> somebody has deleted or moved it, or it has expired. What you see is from
+        before.
+      </span>
+    </p>
   );
 }
 
@@ -330,7 +344,7 @@ function draftOf({ message, body }: Seen): MessageDraft {
   };
 }
 
-function Actions({ queue, seen }: { queue: Queue; seen: Seen }) {
+function Actions({ queue, seen, gone }: { queue: Queue; seen: Seen; gone: boolean }) {
   const { may } = useAccess();
   const [open, setOpen] = useState<"again" | "delete" | "curl" | null>(null);
   const [, navigate] = useLocation();
@@ -353,7 +367,7 @@ function Actions({ queue, seen }: { queue: Queue; seen: Seen }) {
           Edit and send again
         </Button>
       )}
-      {may("manage") && (
+      {may("manage") && !gone && (
         <Button kind="danger" disabled={seen.message.state === "leased"} onClick={() => setOpen("delete")}>
           Delete
         </Button>

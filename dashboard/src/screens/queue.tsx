@@ -4,6 +4,7 @@ import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api, ProblemError, tagged } from "../api/client";
 import { every } from "../api/polling";
+import { TELLS_GONE } from "../api/stale";
 import type { Queue } from "../api/schema";
 import { Button } from "../components/button";
 import { Confirm } from "../components/dialog";
@@ -27,6 +28,7 @@ export function useQueue(name: string) {
     queryKey: ["queues", "one", name],
     queryFn: () => tagged(api.GET("/v1/queues/{queue}", { params: { path: { queue: name } } })),
     refetchInterval: every(2),
+    meta: TELLS_GONE,
     // It copies objects member by member, and so loses a label named __proto__.
     structuralSharing: false,
   });
@@ -35,8 +37,7 @@ export function useQueue(name: string) {
 export function QueueScreen({ name, tab, id }: { name: string; tab: string; id: string | undefined }) {
   const { data, error, refetch, dataUpdatedAt } = useQueue(name);
   const { may } = useAccess();
-  if (error instanceof ProblemError && error.problem.status === 404)
-    return <Gone name={name} error={error} />;
+  if (error instanceof ProblemError && error.gone) return <Gone name={name} error={error} />;
   if (!data) return error ? <ProblemNote error={error} again={() => refetch()} /> : <Loading />;
   const { found: queue, etag } = data;
   if (tab === "messages" && id) return <MessageScreen queue={queue} id={id} key={id} />;
