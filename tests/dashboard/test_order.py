@@ -211,6 +211,30 @@ def test_a_queue_that_has_gone_is_told_once(dashboard: Dashboard, client: httpx.
     expect(dashboard.page.get_by_role("alert")).to_have_count(1)
 
 
+@pytest.mark.parametrize(
+    ("view", "path", "button"),
+    [("/queues/q", "queues/q", "Pause"), ("/queues/q/webhooks/erp", "queues/q/webhooks/erp", "Enable")],
+)
+def test_a_button_that_is_refused_says_why_and_asks_once_however_often_it_is_pressed(
+    dashboard: Dashboard, client: httpx.Client, view: str, path: str, button: str
+) -> None:
+    client.put("/v1/queues/q")
+    client.put("/v1/queues/q/webhooks/erp", json={"url": "http://127.0.0.1:9/", "enabled": False})
+    held: list[Route] = []
+    page = dashboard.page
+    dashboard.open(view)
+    page.route(
+        f"**/v1/{path}", lambda route: held.append(route) if route.request.method == "PATCH" else route.continue_()
+    )
+    with page.expect_request(lambda request: request.method == "PATCH"):
+        page.get_by_role("button", name=button).dblclick()
+    expect(page.get_by_role("button", name=button)).to_be_disabled()
+    assert len(held) == 1
+    held[0].fulfill(**refusal(503, "unavailable"))
+    expect(page.get_by_role("alert")).to_contain_text("unavailable · request r")
+    expect(page.get_by_role("button", name=button)).to_be_enabled()
+
+
 def test_rows_of_another_filter_cannot_be_ticked(dashboard: Dashboard, client: httpx.Client) -> None:
     for name in ("a", "b"):
         client.put(f"/v1/queues/{name}")

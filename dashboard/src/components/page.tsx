@@ -2,6 +2,7 @@ import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Link } from "wouter-preact";
 import { Icon } from "./icon";
+import { ProblemNote } from "./problem";
 
 /** A screen's head: its name, which is the window's too, and what can be done with the whole of it. */
 export function PageHead({
@@ -35,6 +36,16 @@ export function PageHead({
       </div>
       {children && <div class="actions">{children}</div>}
     </header>
+  );
+}
+
+/** Why what was pressed in a screen's head was not done, below it. */
+export function ActionProblem({ error }: { error: Error | null }) {
+  if (!error) return null;
+  return (
+    <div class="below">
+      <ProblemNote error={error} />
+    </div>
   );
 }
 

@@ -4,11 +4,12 @@ import { Link, useLocation } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api, ProblemError, tagged } from "../api/client";
 import { every } from "../api/polling";
-import { TELLS_GONE } from "../api/stale";
 import type { Queue } from "../api/schema";
+import { TELLS_GONE } from "../api/stale";
+import { useAction } from "../components/action";
 import { Button } from "../components/button";
 import { Confirm } from "../components/dialog";
-import { PageHead, Tabs } from "../components/page";
+import { ActionProblem, PageHead, Tabs } from "../components/page";
 import { ProblemNote } from "../components/problem";
 import { Badge, Loading } from "../components/states";
 import { messagesIn } from "../components/stats";
@@ -83,11 +84,11 @@ function QueueHead({ queue }: { queue: Queue }) {
   const path = { queue: queue.name };
   const close = () => setOpen(null);
   const renew = () => queries.invalidateQueries({ queryKey: ["queues"] });
-  const pause = async () => {
+  const pause = useAction(async () => {
     await answer(api.PATCH("/v1/queues/{queue}", { params: { path }, body: { paused: !queue.paused } }));
     say(queue.paused ? "Resumed." : "Paused: sends are stored, nobody receives.");
     await renew();
-  };
+  });
   return (
     <PageHead
       title={queue.name}
@@ -102,10 +103,7 @@ function QueueHead({ queue }: { queue: Queue }) {
       )}
       {may("manage") && (
         <>
-          <Button
-            icon={queue.paused ? "play" : "pause"}
-            onClick={() => pause().catch((error) => say(error.message))}
-          >
+          <Button icon={queue.paused ? "play" : "pause"} busy={pause.busy} onClick={pause.run}>
             {queue.paused ? "Resume" : "Pause"}
           </Button>
           <Button kind="danger" onClick={() => setOpen("purge")}>
@@ -116,6 +114,7 @@ function QueueHead({ queue }: { queue: Queue }) {
           </Button>
         </>
       )}
+      <ActionProblem error={pause.error} />
       {open === "send" && <SendDialog queue={queue.name} onClose={close} />}
       {open === "purge" && (
         <Confirm

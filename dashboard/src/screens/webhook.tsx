@@ -5,12 +5,13 @@ import { useAccess } from "../access";
 import { answer, api, tagged } from "../api/client";
 import { every } from "../api/polling";
 import type { Attempt, Webhook } from "../api/schema";
+import { useAction } from "../components/action";
 import { Button } from "../components/button";
 import { Choice } from "../components/choice";
 import { Confirm, Dialog, FormDialog } from "../components/dialog";
 import { TextField } from "../components/field";
 import { Listing } from "../components/listing";
-import { Card, Figure, PageHead } from "../components/page";
+import { ActionProblem, Card, Figure, PageHead } from "../components/page";
 import { usePages } from "../components/pages";
 import { fieldProblem, ProblemNote } from "../components/problem";
 import { Badge, Empty, Loading } from "../components/states";
@@ -112,12 +113,12 @@ function Actions({ queue, webhook, etag }: { queue: string; webhook: Webhook; et
   const path = { queue, webhook: webhook.name };
   const close = () => setOpen(null);
   const renew = () => queries.invalidateQueries({ queryKey: ["queues"] });
-  const enable = async () => {
+  const enable = useAction(async () => {
     const params = { path, header: etag ? { "If-Match": etag } : {} };
     await answer(api.PATCH("/v1/queues/{queue}/webhooks/{webhook}", { params, body: { enabled: true } }));
     say(`Enabled ${webhook.name}.`);
     await renew();
-  };
+  });
   if (!may("manage")) return null;
   return (
     <>
@@ -128,7 +129,7 @@ function Actions({ queue, webhook, etag }: { queue: string; webhook: Webhook; et
         Retry failed …
       </Button>
       {!webhook.enabled && (
-        <Button icon="play" onClick={() => enable().catch((error) => say(error.message))}>
+        <Button icon="play" busy={enable.busy} onClick={enable.run}>
           Enable
         </Button>
       )}
@@ -137,6 +138,7 @@ function Actions({ queue, webhook, etag }: { queue: string; webhook: Webhook; et
       <Button kind="danger" onClick={() => setOpen("delete")}>
         Delete
       </Button>
+      <ActionProblem error={enable.error} />
       {open === "edit" && (
         <WebhookDialog
           queue={queue}
