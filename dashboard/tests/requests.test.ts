@@ -4,7 +4,7 @@ import { difference } from "../src/components/edited";
 import { curl, quoted } from "../src/curl";
 import { inProject, projectIn } from "../src/project";
 import { changed, draftOf, fieldsOf, labelsOf, NEW } from "../src/screens/queue-form";
-import { BLANK, base64, headersOf, jsonFault, requestText } from "../src/screens/send";
+import { asText, BLANK, base64, converted, headersOf, jsonFault, requestText } from "../src/screens/send";
 
 test("a body goes out as it was typed, and not as JavaScript understands it", () => {
   const body = '{"n": 12345678901234567890, "n": 1.0}';
@@ -21,6 +21,20 @@ test("text goes as bytes with its type, and what is left empty is left out", () 
     headers: { Source: "shop: 1" },
     delay: 5,
   });
+});
+
+test("a body stays the same, whatever it is written as", () => {
+  const json = { ...BLANK, body: '{"a": "grüße"}' };
+  const bytes = { ...json, ...converted(json, "base64") };
+  expect(bytes.body).toBe(base64(new TextEncoder().encode(json.body)));
+  expect(converted(bytes, "text")).toEqual({ kind: "text", body: json.body });
+});
+
+test("bytes are text only if they go out as the same bytes", () => {
+  const encode = (text: string) => new TextEncoder().encode(text);
+  for (const text of ["", "grüße\n\tÿ", "\ufeffmarked"]) expect(asText(encode(text))).toBe(text);
+  for (const octets of [Uint8Array.of(255), encode("a\0b"), encode("a\r\nb")])
+    expect(asText(octets)).toBeNull();
 });
 
 test("a body that is no JSON is told before it is sent", () => {

@@ -1,5 +1,6 @@
 """What people do with the dashboard, by clicking."""
 
+import base64
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -270,6 +271,29 @@ def test_a_dead_letter_that_is_repaired_goes_back_where_it_came_from(
     expect(dialog).to_have_count(0)
     [again] = client.get("/v1/queues/q/messages").json()["items"]
     assert again["preview"] == '"mended"'
+
+
+def test_text_is_edited_as_text_and_bytes_as_bytes(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    for body, kind, shown in (
+        ("grüße".encode(), "text", "grüße"),
+        (b"\xff\x00", "base64", "/wA="),
+    ):
+        encoded = base64.b64encode(body).decode()
+        sent = {"body_base64": encoded, "content_type": "text/plain"}
+        message = client.post("/v1/queues/q/messages", json=sent).json()["id"]
+        dashboard.open(f"/queues/q/messages/{message}")
+        dashboard.press("Edit and send again")
+        dialog = dashboard.dialog()
+        expect(dialog.get_by_label("Body is")).to_have_value(kind)
+        expect(dialog.get_by_label("Body", exact=True)).to_have_value(shown)
+        expect(dialog.get_by_role("option")).to_have_count(3 if kind == "text" else 1)
+        dashboard.press("Send", within=dialog)
+        expect(dialog).to_have_count(0)
+        again = client.get("/v1/queues/q/messages?order=newest&limit=1").json()["items"][0]["id"]
+        assert again != message
+        whole = client.get(f"/v1/queues/q/messages/{again}").json()
+        assert (whole["body_base64"], whole["content_type"]) == (encoded, "text/plain")
 
 
 def test_a_blocked_group_says_so_and_leads_to_its_webhook(dashboard: Dashboard, client: httpx.Client) -> None:

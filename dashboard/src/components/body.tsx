@@ -58,7 +58,7 @@ function tryJson(text: string): Json | null {
   }
 }
 
-function isText(octets: Uint8Array): boolean {
+export function isText(octets: Uint8Array): boolean {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(octets);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for

@@ -19,7 +19,7 @@ import { curl } from "../curl";
 import { bytes, plural, visible } from "../format";
 import { memberText } from "../json";
 import { MessageAttempts } from "./attempt";
-import { BLANK, base64, type MessageDraft, requestText, SendDialog } from "./send";
+import { asText, BLANK, base64, type MessageDraft, requestText, SendDialog } from "./send";
 
 interface Seen {
   message: WholeMessage;
@@ -331,10 +331,11 @@ function History({ message }: { message: WholeMessage }) {
 }
 
 function draftOf({ message, body }: Seen): MessageDraft {
+  const text = "json" in body ? body.json : asText(body.bytes);
   return {
     ...BLANK,
-    kind: "json" in body ? "json" : "base64",
-    body: "json" in body ? body.json : base64(body.bytes),
+    kind: "json" in body ? "json" : text === null ? "base64" : "text",
+    body: text ?? ("bytes" in body ? base64(body.bytes) : ""),
     contentType: "json" in body && message.content_type === "application/json" ? "" : message.content_type,
     headers: Object.entries(message.headers)
       .map(([name, value]) => `${name}: ${value}`)

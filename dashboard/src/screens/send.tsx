@@ -4,6 +4,7 @@ import { useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { answer, api, verbatim } from "../api/client";
 import type { Message, Sent } from "../api/schema";
+import { isText } from "../components/body";
 import { CodeBox } from "../components/copy";
 import { FormDialog } from "../components/dialog";
 import { AreaField, SelectField, TextField } from "../components/field";
@@ -66,6 +67,33 @@ export function base64(octets: Uint8Array): string {
   return btoa(binary);
 }
 
+/** Bytes as text that goes out as the same bytes, even from a field, which has no carriage returns; null: there is none. */
+export function asText(octets: Uint8Array): string | null {
+  if (!isText(octets) || octets.includes(13)) return null;
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(octets);
+}
+
+/** What stands in base64, as text; null: it is none. What is no base64 stands for itself. */
+function textIn(body: string): string | null {
+  let binary: string;
+  try {
+    binary = atob(body);
+  } catch {
+    return body;
+  }
+  return asText(Uint8Array.from(binary, (sign) => sign.charCodeAt(0)));
+}
+
+/** The same body as something else. */
+export function converted(
+  { kind, body }: MessageDraft,
+  to: MessageDraft["kind"],
+): Pick<MessageDraft, "kind" | "body"> {
+  if (kind === "base64" && to !== "base64") return { kind: to, body: textIn(body) ?? body };
+  if (kind !== "base64" && to === "base64") return { kind: to, body: base64(new TextEncoder().encode(body)) };
+  return { kind: to, body };
+}
+
 /** One `name: value` a line. */
 export function headersOf(lines: string): Record<string, string> {
   const headers: Record<string, string> = Object.create(null);
@@ -103,6 +131,8 @@ export function sendText(queue: string, text: string): Promise<Sent> {
   );
 }
 
+const BYTES = ["base64", "Bytes, as base64"] as const;
+
 export function MessageFields({
   draft,
   change,
@@ -115,17 +145,15 @@ export function MessageFields({
   fifo?: boolean;
 }) {
   const fault = draft.kind === "json" ? jsonFault(draft.body) : null;
+  const bytesAlone = draft.kind === "base64" && textIn(draft.body) === null;
   return (
     <div class="stack">
       <SelectField
         label="Body is"
         value={draft.kind}
-        onValue={(kind) => change({ kind })}
-        options={[
-          ["json", "JSON"],
-          ["text", "Text"],
-          ["base64", "Bytes, as base64"],
-        ]}
+        hint={bytesAlone && "They are no text."}
+        onValue={(kind) => change(converted(draft, kind))}
+        options={bytesAlone ? [BYTES] : [["json", "JSON"], ["text", "Text"], BYTES]}
       />
       <AreaField
         label="Body"
