@@ -165,6 +165,23 @@ def test_labels_that_were_not_changed_are_saved_as_they_were(dashboard: Dashboar
         assert (queue["delay"], queue["labels"]) == (len(saved), saved)
 
 
+def test_what_is_wrong_in_a_closed_part_of_a_form_is_shown(dashboard: Dashboard) -> None:
+    page = dashboard.page
+    dashboard.go("Queues")
+    dashboard.press("Create queue")
+    dialog = dashboard.dialog()
+    dialog.get_by_label("Name").fill("q")
+    dialog.get_by_text("Settings").click()
+    delay = dialog.get_by_label("Delay, s")
+    delay.focus()
+    page.keyboard.type("1e")
+    dialog.get_by_text("Settings").click()
+    expect(delay).to_be_hidden()
+    dashboard.press("Create queue", within=dialog)
+    expect(delay).to_be_visible()
+    expect(delay).to_be_focused()
+
+
 def test_each_message_is_shown_with_its_own_body(dashboard: Dashboard, client: httpx.Client) -> None:
     client.put("/v1/queues/q", json={"type": "fifo", "visibility_timeout": 600})
     for body in ("first", "second"):
