@@ -182,6 +182,21 @@ def test_what_is_wrong_in_a_closed_part_of_a_form_is_shown(dashboard: Dashboard)
     expect(delay).to_be_focused()
 
 
+def test_a_dialog_begins_in_its_first_field(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/q")
+    page = dashboard.page
+    dashboard.open("/queues/q")
+    dialog = dashboard.dialog()
+    for button, field in (("Send", "Body is"), ("Purge", "Type q to confirm")):
+        dashboard.press(button)
+        expect(dialog.get_by_label(field)).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+    dashboard.go("Queues")
+    dashboard.press("Create queue")
+    expect(dialog.get_by_label("Name")).to_be_focused()
+
+
 def test_each_message_is_shown_with_its_own_body(dashboard: Dashboard, client: httpx.Client) -> None:
     client.put("/v1/queues/q", json={"type": "fifo", "visibility_timeout": 600})
     for body in ("first", "second"):

@@ -38,6 +38,9 @@ export function useModal(onClose: () => void, busy = false): RefObject<HTMLDialo
     element.addEventListener("cancel", cancel);
     element.addEventListener("close", close);
     element.showModal();
+    // Else its first button has it: Enter would close what one has just opened.
+    if (!element.querySelector("[autofocus]"))
+      element.querySelector<HTMLElement>("form :is(input, select, textarea):enabled")?.focus();
     return () => {
       // Closed and not only taken away, so that the focus goes back to where it was.
       element.removeEventListener("cancel", cancel);
