@@ -27,6 +27,27 @@ def test_a_wrong_key_is_told_and_never_kept(page: Page, service: Serving) -> Non
     assert page.evaluate("[sessionStorage.length, localStorage.length]") == [0, 0]
 
 
+def test_what_is_no_key_is_told_before_it_is_sent(page: Page, service: Serving) -> None:
+    page.goto(f"{service.url}/dashboard")
+    field = page.get_by_label("API key")
+    for no_key in ("root_schlüssel", "root_\u20ac", "root_a b"):
+        field.fill(no_key)
+        expect(page.get_by_text("This is no key")).to_be_visible()
+        expect(page.get_by_role("button", name="Sign in")).to_be_disabled()
+    field.fill(f" {service.key} ")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("navigation", name="Screens")).to_be_visible()
+
+
+def test_a_sign_in_that_is_not_answered_promises_nothing(page: Page, service: Serving) -> None:
+    page.goto(f"{service.url}/dashboard")
+    page.route("**/v1/whoami", lambda route: route.abort())
+    page.get_by_label("API key").fill(service.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("Restante does not answer")
+    expect(page.get_by_text("by itself")).to_have_count(0)
+
+
 def test_a_key_stays_in_the_tab_and_out_of_every_url(dashboard: Dashboard) -> None:
     asked: list[str] = []
     dashboard.page.on("request", lambda request: asked.append(request.url))

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { answer, api } from "../api/client";
+import { answer, api, ProblemError } from "../api/client";
 import { Button } from "../components/button";
 import { CodeBox } from "../components/copy";
 import { TextField } from "../components/field";
@@ -7,6 +7,18 @@ import { ProblemNote } from "../components/problem";
 import { curl } from "../curl";
 import { signIn } from "../session";
 import { Mark } from "../shell/shell";
+
+/** What a header can carry. */
+const KEY = /^[\x21-\x7e]*$/;
+
+/** Here nothing is asked again by itself. */
+function unanswered(error: Error): Error {
+  if (!(error instanceof ProblemError) || error.problem.status !== 0) return error;
+  return new ProblemError({
+    ...error.problem,
+    detail: "Restante does not answer. Sign in again when it does.",
+  });
+}
 
 export function SignIn({ expired }: { expired: boolean }) {
   const [key, setKey] = useState("");
@@ -21,7 +33,7 @@ export function SignIn({ expired }: { expired: boolean }) {
       await answer(api.GET("/v1/whoami", { headers: { Authorization: `Bearer ${entered}` } }));
       signIn(entered);
     } catch (raised) {
-      setError(raised as Error);
+      setError(unanswered(raised as Error));
       setBusy(false);
     }
   };
@@ -45,10 +57,18 @@ export function SignIn({ expired }: { expired: boolean }) {
           autofocus
           value={key}
           onValue={setKey}
+          error={
+            KEY.test(key.trim()) ? undefined : "This is no key: it has blanks, or characters that no key has."
+          }
           hint="Stays in this tab, and is forgotten when it closes."
         />
         {error && <ProblemNote error={error} />}
-        <Button type="submit" kind="primary" busy={busy} disabled={key.trim() === ""}>
+        <Button
+          type="submit"
+          kind="primary"
+          busy={busy}
+          disabled={key.trim() === "" || !KEY.test(key.trim())}
+        >
           Sign in
         </Button>
         <details>
