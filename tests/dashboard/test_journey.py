@@ -1,6 +1,7 @@
 """What people do with the dashboard, by clicking."""
 
 import base64
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -527,6 +528,44 @@ def test_who_leaves_the_playground_while_it_waits_takes_no_message(dashboard: Da
         dashboard.go("Overview")
     client.post("/v1/queues/q/messages", json={"body": 1})
     assert len(client.post("/v1/queues/q/messages/receive", json={"wait": 10}).json()["messages"]) == 1
+
+
+def test_the_stream_shows_each_message_once_and_only_while_it_is_leased(
+    dashboard: Dashboard, client: httpx.Client
+) -> None:
+    client.put("/v1/queues/q", json={"visibility_timeout": 6})
+    client.post("/v1/queues/q/messages", json={"body": "again"})
+    page = dashboard.page
+    dashboard.open("/playground?queue=q")
+    stream = page.get_by_role("region", name="Stream")
+    stream.get_by_label("Credit").fill("")
+    expect(stream).to_contain_text('{"type": "credit", "n": 1}')
+    items = stream.get_by_role("listitem")
+    sent: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(str(frame))))
+    with page.expect_websocket() as opened:
+        dashboard.press("Connect", within=stream)
+    expect(items).to_have_count(1)
+    # One credit is one delivery: when its lease ends nothing is left to show.
+    expect(items).to_have_count(0)
+    assert '{"type":"credit","n":1}' in sent
+    client.patch("/v1/queues/q", json={"visibility_timeout": 600}).raise_for_status()
+    stream.get_by_label("Credit").fill("5")
+    socket = opened.value
+    with socket.expect_event("framereceived", is_message) as first:
+        dashboard.press("More credit", within=stream)
+    expect(items).to_have_count(1)
+    with socket.expect_event("framereceived", is_message) as second:
+        receipt = json.loads(str(first.value))["message"]["receipt"]
+        client.post(f"/v1/receipts/{receipt}/release", json={}).raise_for_status()
+    assert json.loads(str(second.value))["message"]["receipt"] != receipt
+    client.post("/v1/queues/q/messages", json={"body": "another"})
+    expect(items).to_have_count(2)
+    expect(items.filter(has_text="another")).to_have_count(1)
+
+
+def is_message(frame: str | bytes) -> bool:
+    return bool(json.loads(frame)["type"] == "message")
 
 
 def test_limits_are_not_written_over_those_that_somebody_else_has_set(

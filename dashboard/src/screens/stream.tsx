@@ -5,6 +5,7 @@ import { CodeBox } from "../components/copy";
 import { TextField } from "../components/field";
 import { Card } from "../components/page";
 import { Badge } from "../components/states";
+import { useNow } from "../components/time";
 import { asKey } from "../curl";
 import { memberText } from "../json";
 import { type Held, heldFrom } from "../received";
@@ -17,6 +18,7 @@ export function Stream({ queue }: { queue: string }) {
   const socket = useRef<WebSocket | null>(null);
   const [state, setState] = useState<"closed" | "open" | "opening">("closed");
   const [credit, setCredit] = useState("10");
+  const n = credit.trim() === "" ? 1 : Number(credit);
   const [messages, setMessages] = useState<Held[]>([]);
   const [word, setWord] = useState("");
   useEffect(() => () => socket.current?.close(1000), []);
@@ -25,11 +27,12 @@ export function Stream({ queue }: { queue: string }) {
     const frame = JSON.parse(text) as Frame;
     if (frame.type === "message") {
       const held = heldFrom(memberText(text, "message") ?? "{}");
-      setMessages((old) => [held, ...old]);
+      // Delivered again, it has a new receipt: the old one is worthless.
+      setMessages((old) => [held, ...old.filter(({ message }) => message.id !== held.message.id)]);
     }
     if (frame.type === "ready") {
       setState("open");
-      send({ type: "credit", n: Number(credit) });
+      send({ type: "credit", n });
     }
     if (frame.type === "error") setWord(frame.problem.detail);
     if (frame.type === "result" && frame.status !== "ok") setWord(frame.detail ?? frame.status);
@@ -51,6 +54,9 @@ export function Stream({ queue }: { queue: string }) {
       if (event.code !== 1000) setWord(`Closed by the service: ${event.code} ${event.reason}`);
     };
   };
+  // What is no longer leased is somebody else's, or comes again.
+  const now = useNow();
+  const held = messages.filter(({ message }) => Date.parse(message.lease_expires_at) > now);
   const ack = ({ message: { receipt } }: Held) => send({ type: "ack", receipt, ref: receipt });
   return (
     <Card title="Stream" action={<Badge state={state === "open" ? "active" : "disabled"}>{state}</Badge>}>
@@ -60,10 +66,10 @@ export function Stream({ queue }: { queue: string }) {
           type="number"
           value={credit}
           onValue={setCredit}
-          hint="So many messages at once"
+          hint="So many messages at once; empty: one"
         />
         <CodeBox
-          text={`wscat -s restante.v1 ${asKey()} \\\n  -c ${address(queue)}\n{"type": "credit", "n": ${credit || 1}}`}
+          text={`wscat -s restante.v1 ${asKey()} \\\n  -c ${address(queue)}\n{"type": "credit", "n": ${n}}`}
         />
         <div class="actions">
           {state === "closed" ? (
@@ -73,7 +79,7 @@ export function Stream({ queue }: { queue: string }) {
           ) : (
             <>
               <Button onClick={() => socket.current?.close(1000)}>Close</Button>
-              <Button disabled={state !== "open"} onClick={() => send({ type: "credit", n: Number(credit) })}>
+              <Button disabled={state !== "open"} onClick={() => send({ type: "credit", n })}>
                 More credit
               </Button>
             </>
@@ -85,10 +91,10 @@ export function Stream({ queue }: { queue: string }) {
           </p>
         )}
         <ul class="lines">
-          {messages.map((held) => (
-            <li key={held.message.receipt} class="line">
-              <span class="mono clip line-text">{held.text}</span>
-              <Button onClick={() => ack(held)}>Ack</Button>
+          {held.map((one) => (
+            <li key={one.message.receipt} class="line">
+              <span class="mono clip line-text">{one.text}</span>
+              <Button onClick={() => ack(one)}>Ack</Button>
             </li>
           ))}
         </ul>
