@@ -51,6 +51,22 @@ def test_a_message_is_made_seen_received_elsewhere_dead_lettered_and_redriven_by
     assert (back["id"], back["receive_count"]) == (received[0]["id"], 1)
 
 
+def test_a_redrive_says_how_many_of_how_many_there_are_by_now(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/dead")
+    client.put("/v1/queues/q", json={"dead_letter": {"queue": "dead", "max_receives": 1}})
+    client.post("/v1/queues/dead/messages", json={"body": 0})
+    dashboard.go("Dead letters")
+    dashboard.press("Redrive dead")
+    dialog = dashboard.dialog()
+    expect(dialog).to_contain_text("1 message of dead go back")
+    client.post("/v1/queues/dead/messages/batch", json={"messages": [{"body": n} for n in (1, 2)]})
+    # Asked for again every five seconds, and less often the longer that takes.
+    expect(dialog).to_contain_text("3 messages of dead go back", timeout=60_000)
+    dialog.get_by_label("At most").fill("2")
+    expect(dialog).to_contain_text("2 of 3 messages of dead go back")
+    expect(dialog.get_by_role("button", name="Redrive 2 messages")).to_be_enabled()
+
+
 def test_all_dead_letter_queues_are_a_click_away_from_the_fullest(dashboard: Dashboard, client: httpx.Client) -> None:
     for name in ("aside", *(f"dead-{n}" for n in range(12))):
         client.put(f"/v1/queues/{name}")

@@ -5,7 +5,7 @@ import { Link } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
 import { every } from "../api/polling";
-import type { Database, DeadLetterQueue, Overview as Seen } from "../api/schema";
+import type { Database, Overview as Seen } from "../api/schema";
 import { Button } from "../components/button";
 import { Card, Figure, PageHead } from "../components/page";
 import { ProblemNote } from "../components/problem";
@@ -180,7 +180,7 @@ function TooSlow() {
 /** The queues that hold dead letters; `none` is shown where there are none, beside a redrive that has emptied the last. */
 export function DeadLetterList({ seen, none }: { seen: Seen; none: ComponentChildren }) {
   const { may } = useAccess();
-  const [redriving, setRedriving] = useState<DeadLetterQueue | null>(null);
+  const [redriving, setRedriving] = useState<string | null>(null);
   return (
     <>
       {seen.dead_letters === null ? <TooSlow /> : seen.dead_letters.length === 0 && none}
@@ -209,7 +209,7 @@ export function DeadLetterList({ seen, none }: { seen: Seen; none: ComponentChil
             {may("manage") && (
               <Button
                 icon="refresh"
-                onClick={() => setRedriving(letters)}
+                onClick={() => setRedriving(letters.queue)}
                 aria-label={`Redrive ${letters.queue}`}
               >
                 Redrive
@@ -219,7 +219,11 @@ export function DeadLetterList({ seen, none }: { seen: Seen; none: ComponentChil
         ))}
       </ul>
       {redriving && (
-        <Redrive queue={redriving.queue} total={redriving.stats.total} onClose={() => setRedriving(null)} />
+        <Redrive
+          queue={redriving}
+          total={seen.dead_letters?.find(({ queue }) => queue === redriving)?.stats.total ?? 0}
+          onClose={() => setRedriving(null)}
+        />
       )}
     </>
   );

@@ -3,7 +3,7 @@ import { answer, api } from "../api/client";
 import { FormDialog } from "../components/dialog";
 import { TextField } from "../components/field";
 import { fieldProblem } from "../components/problem";
-import { duration, plural } from "../format";
+import { count, duration, plural } from "../format";
 import { TaskDialog } from "./task-progress";
 
 /** Dead letters back to where they came from, as fast as one dares. */
@@ -31,6 +31,7 @@ export function Redrive({ queue, total, onClose }: { queue: string; total: numbe
       {(error) => (
         <>
           <p>
+            {moved < total && `${count(moved)} of `}
             {plural(total, "message")} of <strong class="mono">{queue}</strong> go back and start at no
             receives. Those that a consumer holds stay.
           </p>
