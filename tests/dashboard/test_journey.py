@@ -322,6 +322,29 @@ def test_a_dead_letter_that_is_repaired_goes_back_where_it_came_from(
     assert again["preview"] == '"mended"'
 
 
+def test_a_priority_is_offered_and_sent_only_where_it_is_taken(dashboard: Dashboard, client: httpx.Client) -> None:
+    client.put("/v1/queues/standard")
+    client.put("/v1/queues/fifo", json={"type": "fifo"})
+    client.post("/v1/queues/standard/messages", json={"body": 1, "priority": 7})
+    [message] = client.get("/v1/queues/standard/messages").json()["items"]
+    dashboard.open(f"/queues/standard/messages/{message['id']}")
+    dashboard.press("Edit and send again")
+    dialog = dashboard.dialog()
+    dialog.get_by_text("Delay, group, priority").click()
+    priority = dialog.get_by_label("Priority")
+    expect(priority).to_have_value("7")
+    dialog.get_by_label("To the queue").fill("fifo")
+    expect(priority).to_have_count(0)
+    dashboard.press("Send", within=dialog)
+    expect(dialog).to_have_count(0)
+    assert client.get("/v1/queues/fifo").json()["stats"]["total"] == 1
+    dashboard.open("/playground?queue=fifo")
+    page = dashboard.page
+    page.get_by_text("Delay, group, priority").click()
+    expect(page.get_by_label("Deduplication id")).to_be_visible()
+    expect(page.get_by_label("Priority")).to_have_count(0)
+
+
 def test_text_is_edited_as_text_and_bytes_as_bytes(dashboard: Dashboard, client: httpx.Client) -> None:
     client.put("/v1/queues/q")
     for body, kind, shown in (

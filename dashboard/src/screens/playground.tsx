@@ -10,7 +10,16 @@ import { Ago } from "../components/time";
 import { curl } from "../curl";
 import { useParams } from "../params";
 import { allHeldFrom, type Held } from "../received";
-import { BLANK, isReady, type MessageDraft, MessageFields, requestText, sendText } from "./send";
+import {
+  BLANK,
+  fitting,
+  isReady,
+  type MessageDraft,
+  MessageFields,
+  requestText,
+  sendText,
+  useFifo,
+} from "./send";
 import { Stream } from "./stream";
 
 /** Everything that a program does with a queue, by hand; each with the command that does the same. */
@@ -78,7 +87,8 @@ function Send({
   const [outcome, setOutcome] = useState<string | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const [busy, setBusy] = useState(false);
-  const request = requestText(draft);
+  const fifo = useFifo(queue);
+  const request = requestText(fitting(draft, fifo));
   const send = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
@@ -94,6 +104,7 @@ function Send({
       <form class="stack" onSubmit={send}>
         <MessageFields
           draft={draft}
+          fifo={fifo}
           error={error}
           change={(changes) => setDraft((old) => ({ ...old, ...changes }))}
         />

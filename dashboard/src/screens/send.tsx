@@ -1,11 +1,12 @@
 /** Composing a message: what is typed goes out as it is, byte for byte. */
 
-import { useQueryClient } from "@tanstack/preact-query";
+import { useQuery, useQueryClient } from "@tanstack/preact-query";
 import { useState } from "preact/hooks";
 import { answer, api, verbatim } from "../api/client";
 import type { Message, Sent } from "../api/schema";
 import { isText } from "../components/body";
 import { CodeBox } from "../components/copy";
+import { useDebounced } from "../components/debounced";
 import { FormDialog } from "../components/dialog";
 import { AreaField, SelectField, TextField } from "../components/field";
 import { fieldProblem } from "../components/problem";
@@ -119,6 +120,21 @@ export function jsonFault(text: string): string | null {
 /** What is no JSON would be cut into a request that means something else. */
 export function isReady(draft: MessageDraft): boolean {
   return draft.kind !== "json" || jsonFault(draft.body) === null;
+}
+
+/** Whether the queue is a fifo queue, as far as is known. */
+export function useFifo(queue: string): boolean {
+  const { data } = useQuery({
+    queryKey: ["queues", "type", queue],
+    queryFn: () => answer(api.GET("/v1/queues/{queue}", { params: { path: { queue } } })),
+    enabled: queue !== "",
+  });
+  return data?.type === "fifo";
+}
+
+/** The message that a queue of this type takes. */
+export function fitting(draft: MessageDraft, fifo: boolean): MessageDraft {
+  return fifo ? { ...draft, priority: "" } : draft;
 }
 
 /** Send the request's own text, so that nothing of it is read and written anew. */
@@ -240,7 +256,8 @@ export function SendDialog({
   const [typed, setTyped] = useState(name);
   const queue = typed.trim();
   const queries = useQueryClient();
-  const request = requestText(draft);
+  const fifo = useFifo(useDebounced(queue));
+  const request = requestText(fitting(draft, fifo));
   const send = async () => {
     const sent = await sendText(queue, request);
     say(sent.duplicate ? "It was sent before: nothing was stored." : "Sent.");
@@ -261,6 +278,7 @@ export function SendDialog({
           {elsewhere && <TextField label="To the queue" mono required value={typed} onValue={setTyped} />}
           <MessageFields
             draft={draft}
+            fifo={fifo}
             error={error}
             change={(changes) => setDraft((old) => ({ ...old, ...changes }))}
           />
