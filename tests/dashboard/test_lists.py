@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from playwright.sync_api import Request, Route, expect
+from playwright.sync_api import Locator, Request, Route, expect
 
 from tests.dashboard.browsing import Dashboard
 
@@ -112,8 +112,39 @@ def test_queues_are_found_and_sorted_by_the_service_however_many_there_are(
     expect(rows.nth(1)).to_contain_text("tenant-000")
     dashboard.press("Oldest")
     expect(rows.nth(1)).to_contain_text("tenant-222")
+    dashboard.press("Ready")
+    note = page.get_by_text("Sorted within the 200 queues that are loaded.")
+    expect(note).to_be_visible()
+    assert is_above(note, page.get_by_role("table", name="Queues"))
     page.get_by_label("Filter by name").fill("NT-11")
     expect(rows).to_have_count(11)
+
+
+def is_above(one: Locator, other: Locator) -> bool:
+    """Tell whether something stands above another."""
+    upper, lower = one.bounding_box(), other.bounding_box()
+    return upper is not None and lower is not None and upper["y"] < lower["y"]
+
+
+def test_a_long_list_says_above_its_rows_that_they_are_from_before(dashboard: Dashboard, client: httpx.Client) -> None:
+    for n in range(12):
+        client.put(f"/v1/queues/q-{n:02}")
+    page = dashboard.page
+    page.route("**/v1/queues?limit=200*", three_at_a_time)
+    dashboard.open("/queues")
+    table = page.get_by_role("table", name="Queues")
+    expect(table).to_have_attribute("aria-rowcount", "13")
+    note = page.get_by_text("A list this long is not renewed by itself.")
+    expect(note).to_be_visible()
+    assert is_above(note, table)
+    client.post("/v1/queues/q-11/messages", json={"body": 1})
+    dashboard.press("Renew")
+    expect(dashboard.row("q-11").get_by_role("cell").nth(3)).to_have_text("1")
+
+
+def three_at_a_time(route: Route) -> None:
+    """Have a list come in short pages."""
+    route.continue_(url=route.request.url.replace("limit=200", "limit=3"))
 
 
 def test_every_subscription_can_be_reached_from_its_topic_and_from_its_queue(

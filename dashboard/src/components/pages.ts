@@ -29,7 +29,9 @@ export function usePages<T>(
     refetchOnWindowFocus: (query) => (query.state.data?.pages.length ?? 0) <= RENEWED_PAGES,
   });
   const pages = query.data?.pages ?? [];
-  return { ...query, items: pages.flatMap((page) => page.items), renewed: pages.length <= RENEWED_PAGES };
+  // A list that nobody wants renewed has its own button for that.
+  const renewed = seconds === null || pages.length <= RENEWED_PAGES;
+  return { ...query, items: pages.flatMap((page) => page.items), renewed };
 }
 
 /** What the end of a list shows: whether there is more, and how to get it. */

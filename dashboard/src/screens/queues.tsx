@@ -64,16 +64,13 @@ export function Queues() {
         items={queues}
         keyOf={({ name }) => name}
         selected={({ name }) => selection.has(name)}
+        note={
+          sort !== "name" &&
+          sort !== "age" &&
+          list.hasNextPage && <span>Sorted within the {list.items.length} queues that are loaded.</span>
+        }
         empty={<NoQueues filtered={search !== "" || label !== "" || dead} may={may("manage")} />}
       />
-      {sort !== "name" && sort !== "age" && list.hasNextPage && (
-        <p class="hint">Sorted within the {list.items.length} queues that are loaded.</p>
-      )}
-      {!list.renewed && (
-        <p class="hint">
-          A list this long is not renewed by itself. <Button onClick={() => list.refetch()}>Renew</Button>
-        </p>
-      )}
       {selection.names.length > 0 && <QueuesBar queues={queues} selection={selection} />}
       {creating && <CreateQueue onClose={() => setCreating(false)} />}
     </>
