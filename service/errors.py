@@ -25,7 +25,10 @@ The layers below the edge raise these; the edge alone knows how they look on the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+# What may be missing: each has its own code, NOUN_not_found.
+Noun = Literal["key", "message", "project", "queue", "receipt", "subscription", "task", "topic", "webhook"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class NotFound(Problem):
     status = 404
     title = "Not found"
 
-    def __init__(self, noun: str, detail: str) -> None:
+    def __init__(self, noun: Noun, detail: str) -> None:
         super().__init__(detail, code=f"{noun}_not_found")
 
 

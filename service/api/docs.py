@@ -3,7 +3,7 @@
 import json
 from functools import cache
 from html import escape
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -242,4 +242,4 @@ def _codes(kind: type[Problem]) -> list[str]:
     """Return the codes of a kind of problem; a missing thing's has its noun in it."""
     if kind is not errors.NotFound:
         return [kind.code]
-    return ["not_found", *(f"{noun}_not_found" for noun in ("key", "message", "project", "queue", "receipt"))]
+    return ["not_found", *(f"{noun}_not_found" for noun in get_args(errors.Noun))]

@@ -1,6 +1,7 @@
 """The OpenAPI document says what the service does."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,19 @@ async def test_it_and_the_pages_are_served_without_a_key_and_without_the_network
 
 async def test_the_type_of_a_problem_leads_to_its_description(service: Service) -> None:
     page = (await service.root.get("/docs/problems")).text
-    for path in ("/v1/queues/none", "/nothing", "/v1/queues/-x", "/v1/queues?limit=0"):
+    await service.queue()
+    for path in (
+        *("/v1/queues/none", "/v1/topics/none", "/v1/topics/none/subscriptions/s", "/v1/queues/q/webhooks/none"),
+        *(f"/v1/tasks/{'0' * 32}", "/v1/queues/q/messages/none", "/v1/projects/none"),
+        *("/nothing", "/v1/queues/-x", "/v1/queues?limit=0"),
+    ):
         problem = (await service.root.get(path)).json()
         assert f'id="{problem["code"]}"' in page
         assert problem["type"] == f"/docs/problems#{problem['code']}"
+
+
+async def test_every_code_on_the_page_of_errors_has_a_description(service: Service) -> None:
+    page = (await service.root.get("/docs/problems")).text
+    problems, _, _ = (CHECKED_IN.parents[1] / "docs" / "reference" / "errors.md").read_text("utf-8").partition("## F")
+    codes = set(re.findall(r"^\| `(\w+)` \| \d+ \|", problems, re.MULTILINE))
+    assert set(re.findall(r'<tr id="(\w+)">', page)) == codes
