@@ -10,7 +10,7 @@ from service.api.exact_json import decode
 from service.api.messages import Received
 from service.api.problems import problem_document
 from service.api.receipts import ErrorText, Item, ReceiptText
-from service.errors import InvalidRequest, MalformedRequest, Problem
+from service.errors import FieldError, InvalidRequest, MalformedRequest, Problem
 
 _MAX_REF = 128
 
@@ -165,6 +165,9 @@ class ResultFrame(Struct, tag="result", tag_field="type"):
     ref: Ref
     status: str
     detail: str | msgspec.UnsetType = msgspec.UNSET
+    errors: Annotated[
+        list[FieldError] | msgspec.UnsetType, Meta(description="The wrong fields of a refused frame, as in a problem.")
+    ] = msgspec.UNSET
     lease_expires_at: str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -192,8 +195,8 @@ def done(ref: Any, more: bytes = b"") -> str:
 
 def failed(ref: Any, problem: Problem) -> str:
     """Return the frame that says that something was not done, and why."""
-    detail = problem.errors[0].detail if problem.errors else problem.detail
-    told = {"type": "result", "ref": ref, "status": problem.problem_code, "detail": detail}
+    errors = list(problem.errors) or msgspec.UNSET
+    told = ResultFrame(ref, problem.problem_code, problem.detail, errors)
     return msgspec.json.encode(told).decode()
 
 

@@ -388,6 +388,26 @@ async def test_a_frame_with_a_wrong_field_is_answered_and_the_stream_goes_on(ser
     assert (await service.root.get("/v1/queues/other")).json()["stats"]["leased"] == 1
 
 
+async def test_a_refused_frame_is_told_which_of_its_fields_is_wrong(service: Service) -> None:
+    await service.queue()
+    async with streaming(service) as connection:
+        await hear(connection, "ready")
+        for frame, pointer, code in (
+            ({"type": "send", "ref": 1}, "/message", "missing"),
+            ({"type": "send", "message": {"body": 1, "delay": -1}}, "/message/delay", "out_of_range"),
+            ({"type": "send", "message": {"body": 1}, "queue": "a/b"}, "/queue", "invalid_name"),
+            ({"type": "extend", "receipt": "x", "visibility_timeout": "1"}, "/visibility_timeout", "wrong_type"),
+            ({"type": "ack", "receipt": "x", "rev": 1}, "/rev", "unknown_field"),
+            ({"type": "credit", "n": 0}, "/n", "out_of_range"),
+        ):
+            await say(connection, **frame)
+            told = await hear(connection, "result")
+            assert [(error["pointer"], error["code"]) for error in told["errors"]] == [(pointer, code)]
+            assert told["detail"] == f"{pointer}: {told['errors'][0]['detail']}"
+        await say(connection, type="ack", receipt="nonsense")
+        assert "errors" not in await hear(connection, "result")
+
+
 async def test_a_key_that_may_not_send_cannot_send_through_a_stream(service: Service) -> None:
     await service.queue()
     async with streaming(service, key=await service.key("receive")) as connection:
