@@ -12,6 +12,7 @@ _COMMON = {
     429: "The project makes more requests a second than it may: rate_limited. Wait Retry-After seconds.",
     503: "The database is out of reach, or the service stops: unavailable. Send it again.",
 }
+_NO_PROJECT = "There is no project of the name in Restante-Project: project_not_found."
 _WITH_BODY = {
     413: "The request has over 8 MiB: payload_too_large.",
     415: "The request's body is compressed: unsupported_media_type.",
@@ -53,9 +54,13 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 }
 
 
-def problems(more: dict[int, str] | None = None, *, body: bool = False) -> dict[int | str, dict[str, Any]]:
+def problems(
+    more: dict[int, str] | None = None, *, body: bool = False, in_project: bool = True
+) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of an operation: what every one may answer, what one with a body may, and `more`."""
     described = {**_COMMON, **(_WITH_BODY if body else {}), **(more or {})}
+    if in_project:
+        described[404] = f"{described[404]} {_NO_PROJECT}" if 404 in described else _NO_PROJECT
     return {status: {"description": described[status], "content": _CONTENT} for status in sorted(described)}
 
 

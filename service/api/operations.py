@@ -254,7 +254,9 @@ def request_entry(operation: Operation) -> dict[str, Any]:
         kind = {"type": "string", **bounds}
         extra["parameters"] += [{"name": noun, "in": "path", "required": True, "schema": kind}]
     if operation.raw:
-        content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+        # Any type; a name beside it, as generators of clients pass over a range.
+        octets = {"schema": {"type": "string", "format": "binary"}}
+        content = {"*/*": octets, "application/octet-stream": octets}
         extra["requestBody"] = {"content": content, "required": False}
         extra["parameters"] += [_header(*header) for header in _RAW_HEADERS]
     elif operation.request is not None:

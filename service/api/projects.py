@@ -132,7 +132,7 @@ async def _answer(project: model.Project, store: Store, response: Response) -> P
     "/v1/projects/{project}",
     operation_id="put_project",
     summary="Create or configure a project",
-    responses=problems(CHANGED, body=True) | {201: {"description": "Created.", "model": Project}},
+    responses=problems(CHANGED, body=True, in_project=False) | {201: {"description": "Created.", "model": Project}},
 )
 async def put_project(
     *,
@@ -155,7 +155,7 @@ async def put_project(
     "/v1/projects/{project}",
     operation_id="patch_project",
     summary="Change a project",
-    responses=problems({**_NO_PROJECT, **CHANGED}, body=True),
+    responses=problems({**_NO_PROJECT, **CHANGED}, body=True, in_project=False),
 )
 async def patch_project(
     *,
@@ -183,7 +183,7 @@ async def patch_project(
     operation_id="get_project",
     summary="Read a project",
     response_model=Project,
-    responses=problems(_NO_PROJECT) | NOT_MODIFIED,
+    responses=problems(_NO_PROJECT, in_project=False) | NOT_MODIFIED,
 )
 async def get_project(
     *,
@@ -206,7 +206,9 @@ async def get_project(
     summary="Delete a project",
     status_code=204,
     response_class=Response,
-    responses=problems({**_NO_PROJECT, **CHANGED, 409: "It has queues, and `force` is not set: conflict."}),
+    responses=problems(
+        {**_NO_PROJECT, **CHANGED, 409: "It has queues, and `force` is not set: conflict."}, in_project=False
+    ),
 )
 async def delete_project(
     *,
@@ -223,7 +225,7 @@ async def delete_project(
     keyring.forget()
 
 
-@router.get("/v1/projects", operation_id="list_projects", summary="List projects", responses=problems())
+@router.get("/v1/projects", operation_id="list_projects", summary="List projects", responses=problems(in_project=False))
 async def list_projects(
     query: Annotated[ListQuery, Query()],
     _operator: Operator,

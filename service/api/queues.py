@@ -342,7 +342,7 @@ async def get_queue(
     summary="Delete a queue",
     status_code=204,
     response_class=Response,
-    responses=problems({**NO_QUEUE, **CHANGED}),
+    responses=problems({**NO_QUEUE, **CHANGED, 409: "Others name it as their dead-letter queue: conflict."}),
 )
 async def delete_queue(
     queue: QueueName, caller: Manager, store: StoreOf, if_match: IfMatch = None, if_none_match: IfNoneMatch = None

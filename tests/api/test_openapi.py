@@ -62,6 +62,33 @@ def test_every_operation_with_a_key_says_which_problems_it_has() -> None:
             assert ("content" in response) == (status not in {"204", "304"})
 
 
+async def test_every_operation_inside_a_project_says_that_there_may_be_none(service: Service) -> None:
+    for method, path, operation in operations():
+        if not path.startswith("/v1/"):
+            continue
+        content = b"{}" if "requestBody" in operation else None
+        url = re.sub(r"{\w+}", "0" * 32, path)
+        answer = await service.root.request(method, url, content=content, headers={"Restante-Project": "none"})
+        if not path.startswith("/v1/projects"):
+            assert (path, answer.status_code, answer.json()["code"]) == (path, 404, "project_not_found")
+        if answer.status_code >= 400:
+            assert answer.json()["code"] in operation["responses"][str(answer.status_code)]["description"]
+
+
+async def test_the_deletion_of_a_dead_letter_queue_says_that_it_may_be_refused(service: Service) -> None:
+    await service.queue("dead")
+    await service.queue(dead_letter={"queue": "dead", "max_receives": 1})
+    answer = await service.root.delete("/v1/queues/dead")
+    described = DOCUMENT["paths"]["/v1/queues/{queue}"]["delete"]["responses"][str(answer.status_code)]
+    assert answer.json()["code"] in described["description"]
+
+
+def test_every_body_has_a_type_that_can_be_sent() -> None:
+    for _, path, operation in operations():
+        types = operation.get("requestBody", {}).get("content", {"none/needed": {}})
+        assert any("*" not in name for name in types), path
+
+
 def test_a_missing_schema_is_not_referred_to() -> None:
     text = json.dumps(DOCUMENT)
     for part in text.split('"#/components/')[1:]:
