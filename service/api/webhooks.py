@@ -76,10 +76,18 @@ class WebhookFields(Fields):
     secret: SecretText | None = None
 
 
-class WebhookChanges(Fields):
-    """The fields of a webhook's configuration to replace; null sets the default, but for `url` and `secret`."""
+def _left_out() -> Any:
+    """Stand for a field that a request may leave out, yet not give as null."""
+    return None
 
-    url: Url | None = None
+
+class WebhookChanges(Fields):
+    """The fields of a webhook's configuration to replace; null sets the default, which `url` has not.
+
+    A `secret` of null stays what it is.
+    """
+
+    url: Url = Field(default_factory=_left_out)
     mode: Mode | None = None
     headers: Headers | None = None
     timeout: Timeout | None = None
@@ -185,8 +193,6 @@ def _changed(changes: WebhookChanges) -> dict[str, Any]:
         wanted["headers"] = tuple(wanted["headers"].items())
     if wanted.get("retry") is not None:
         wanted["retry"] = wanted["retry"].retry()
-    if "url" in wanted and wanted["url"] is None:
-        del wanted["url"]
     return {name: getattr(_DEFAULTS, name) if value is None else value for name, value in wanted.items()}
 
 

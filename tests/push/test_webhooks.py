@@ -157,6 +157,17 @@ async def test_what_depends_on_a_webhook_being_as_it_was_says_when_it_is_not(ser
     assert (await service.root.delete(W, headers={"If-Match": changed.headers["etag"]})).status_code == 204
 
 
+async def test_a_url_has_no_default_that_null_could_set(service: Service) -> None:
+    await service.queue()
+    await put(service)
+    for url in (None, ""):
+        answer = await service.root.patch(W, json={"url": url, "timeout": 40})
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["pointer"]) == (422, "/url")
+    assert (await service.root.get(W)).json()["timeout"] != 40
+    assert (await service.root.patch(W, json={"timeout": 40})).json()["url"] == URL
+
+
 async def test_the_same_put_again_changes_nothing(service: Service) -> None:
     await service.queue()
     made = (await put(service, timeout=30)).json()
