@@ -82,6 +82,7 @@ async def authenticate(request: Request) -> None:
 
 def presented(headers: Headers) -> tuple[bytes | None, bytes | None]:
     """Return the key that a request has in its headers, and the project. Raises Unauthenticated, MalformedRequest."""
+    _refuse_doubled(headers)
     return _one(headers, b"authorization"), _one(headers, b"restante-project")
 
 
@@ -89,8 +90,17 @@ def _one(headers: Headers, name: bytes) -> bytes | None:
     """Return the one value of a header."""
     values = [value for header, value in headers if header == name]
     if len(values) > 1:
-        raise Unauthenticated if name == b"authorization" else MalformedRequest("Send Restante-Project once.")
+        raise Unauthenticated
     return values[0] if values else None
+
+
+def _refuse_doubled(headers: Headers) -> None:
+    """Refuse two of a header that means one thing: one of them would pass unseen."""
+    seen = set()
+    for name, _ in headers:
+        if name in seen and (name == b"idempotency-key" or name.startswith(b"restante-")):
+            raise MalformedRequest(f"Send {name.decode('latin-1').title()} once.")
+        seen.add(name)
 
 
 AnyCaller = Annotated[Caller, Depends(_caller)]

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.test_queues import problem
 from tests.contract.conftest import Queue
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +125,17 @@ async def test_a_batch_stores_its_new_members_and_tells_which_are_repeats(queue:
     received = await queue.receive(max_messages=10)
     assert [message["body"] for message in received] == [1, 0, 3, 4, 5]
     assert [message["id"] for message in received[1:]] == [answers[place]["id"] for place in (0, 3, 4, 5)]
+
+
+@pytest.mark.parametrize(
+    "header", ["Idempotency-Key", "Restante-Deduplication-Id", "Restante-Delay", "Restante-Header-A"]
+)
+async def test_of_two_headers_that_say_one_thing_none_wins_in_silence(queue: Queue, header: str) -> None:
+    path, content = ("messages", b'{"body": 1}') if header == "Idempotency-Key" else ("raw", b"1")
+    answer = await queue.http.post(f"{queue.path}/{path}", content=content, headers=[(header, "1"), (header, "2")])
+    assert problem(answer)[:2] == (400, "malformed_request")
+    assert header in answer.json()["detail"]
+    assert (await queue.stats())["total"] == 0
 
 
 async def test_a_key_covers_the_whole_batch(queue: Queue) -> None:
