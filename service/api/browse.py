@@ -19,6 +19,7 @@ from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf
 from service.api.stored_messages import MessageId
+from service.api.validation import pointer_of
 from service.auth.scopes import require_queue
 from service.domain import browse
 from service.domain.browse import state_of
@@ -239,9 +240,11 @@ def _filter(query: MessageQuery, request: Request) -> MessageFilter:
         if is_header_filter(name):
             headers.append((header_of(name), value))
             if not _is_header_value(value):
-                errors.append(FieldError(f"/query/{name}", "control_character", "No header has control characters."))
+                errors.append(
+                    FieldError(pointer_of(["query", name]), "control_character", "No header has control characters.")
+                )
         elif name not in MessageQuery.model_fields:
-            errors.append(FieldError(f"/query/{name}", "unknown_field", "There is no such field."))
+            errors.append(FieldError(pointer_of(["query", name]), "unknown_field", "There is no such field."))
     if errors:
         raise InvalidRequest(errors)
     return MessageFilter(query.state, query.group, tuple(sorted(headers)), query.sent_after, query.sent_before)

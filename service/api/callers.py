@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from service.api.queries import check_query
 from service.api.quotas import RATE_HEADERS, RateHeaders, admit
 from service.auth.keyring import Keyring
 from service.auth.scopes import require
@@ -34,6 +35,7 @@ async def _caller(request: Request, _credentials: _Credentials, _project: _Proje
     keyring: Keyring = request.app.state.keyring
     caller = await keyring.caller(*presented(request.scope["headers"]), fresh=True)
     await _admit(request, caller)
+    check_query(request)
     return caller
 
 
@@ -70,6 +72,7 @@ async def _operator(request: Request, _credentials: _Credentials) -> None:
     keyring: Keyring = request.app.state.keyring
     if not keyring.is_root(_one(request.scope["headers"], b"authorization")):
         raise Forbidden("Projects are the operator's business: this needs the root key.")
+    check_query(request)
 
 
 async def authenticate(request: Request) -> None:

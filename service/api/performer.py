@@ -14,6 +14,7 @@ from service.api.exchange import Answer, Exchange, HttpClient
 from service.api.operations import OPERATIONS, Operation, request_entry, response_entries
 from service.api.problems import problem_of, problem_response
 from service.api.protocol import answer_at_once, body_at_once
+from service.api.queries import refuse_query
 from service.api.quotas import RATE_HEADERS, RateHeaders, admit, limits_on_stored
 from service.api.request_id import request_id
 from service.auth.keyring import Keyring
@@ -61,13 +62,13 @@ class Performer:
         caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
         if caller.limits is not None:
             await admit(self._store, caller, scope[RATE_HEADERS])
-        require(caller, operation.scope)
-        if operation.also:
-            require(caller, *operation.also)
+        require(caller, operation.scope, *operation.also)
         if operation.is_named:
             if not model.is_name(name):
                 raise invalid(f"/path/{operation.noun}", "invalid_name", model.NAME_RULE)
             require_queue(caller, name)
+        if scope["query_string"]:
+            refuse_query(scope["query_string"])
         if operation.scope is model.Scope.SEND and (limits := limits_on_stored(self._store, caller)) is not None:
             await self._store.usage.check(caller.project_id, limits)
         body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(receive))

@@ -50,7 +50,7 @@ def invalid_request(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
     place, *steps = error["loc"]
-    pointer = _pointer(steps if place == "body" else [place, *steps])
+    pointer = pointer_of(steps if place == "body" else [place, *steps])
     if place == "path" and error["type"] == "string_pattern_mismatch":
         return FieldError(pointer, "invalid_name", NAME_RULE)
     return FieldError(pointer, _code(error["type"]), _sentence(error))
@@ -71,6 +71,7 @@ def _sentence(error: Mapping[str, Any]) -> str:
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
-def _pointer(steps: Sequence[str | int]) -> str:
+def pointer_of(steps: Sequence[str | int]) -> str:
+    """Return the JSON Pointer (RFC 6901) of these steps."""
     # pydantic says [key] after a key that is itself wrong.
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps if step != "[key]")

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from service.api.fields import FORMS
 from service.auth.keys import SECRET_PATTERN
-from tests.api.test_openapi import DOCUMENT
+from tests.api.test_openapi import DOCUMENT, operations
 from tests.api.test_queues import problem
 from tests.in_process import Service
 
@@ -82,6 +83,34 @@ async def test_a_wrong_query_is_told_in_words_of_http(service: Service, query: s
 async def test_a_label_to_look_for_is_told_its_form(service: Service) -> None:
     answer = await service.root.get("/v1/queues?label=x")
     assert "`key:value`" in answer.json()["errors"][0]["detail"]
+
+
+async def test_a_parameter_that_an_operation_does_not_have_never_passes_silently(service: Service) -> None:
+    await service.queue("0")
+    for method, path, operation in operations():
+        if not path.startswith("/v1/"):
+            continue
+        needed = "credit=1&" if path.endswith("/events") else ""
+        content = b"{}" if "requestBody" in operation else None
+        for query, pointer in (("delay=5", "/query/delay"), ("a/b~=", "/query/a~1b~0"), ("%66orce1", "/query/force1")):
+            url = httpx.URL(f"{service.url}{re.sub(r'{[a-z_]+}', '0', path)}?{needed}{query}")
+            answer = await service.root.request(method, url, content=content)
+            assert (path, answer.status_code) == (path, 422), answer.text
+            assert {"pointer": pointer, "code": "unknown_field", "detail": "There is no such field."} in answer.json()[
+                "errors"
+            ]
+    assert (await service.root.get("/v1/queues/0")).json()["stats"]["total"] == 0
+
+
+async def test_a_query_is_looked_at_after_the_key(service: Service) -> None:
+    async with service.client("wrong") as client:
+        for method, path in (("GET", "/v1/whoami"), ("POST", SEND), ("DELETE", "/v1/projects/p")):
+            assert problem(await client.request(method, f"{path}?x=1"))[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/docs/problems", "/openapi.json"])
+async def test_pages_and_probes_take_any_query(service: Service, path: str) -> None:
+    assert (await service.root.get(f"{path}?x=1")).status_code == 200
 
 
 @pytest.mark.parametrize("path", [SEND, "/v1/keys"])
