@@ -5,6 +5,7 @@ Problem
 ├── Unauthenticated         401  no key, or one that is unknown, revoked or expired
 ├── Forbidden               403  the key lacks the scope, or the name is outside its patterns
 ├── NotFound                404  NAME_not_found
+├── UnknownPath             404  no operation has this path
 ├── MethodNotAllowed        405
 ├── LeaseLost               409  the receipt is no longer the current lease of its message
 ├── MessageLeased           409
@@ -13,6 +14,7 @@ Problem
 ├── PayloadTooLarge         413
 ├── UnsupportedMediaType    415
 ├── InvalidRequest          422  with the fields that are wrong
+├── UpgradeRequired         426  a WebSocket, asked for by plain HTTP
 ├── QueueFull               429
 ├── RateLimited             429  more requests a second than the project may make
 ├── QuotaExceeded           429  more of something than the project may have
@@ -102,6 +104,17 @@ class NotFound(Problem):
         super().__init__(detail, code=f"{noun}_not_found")
 
 
+class UnknownPath(Problem):
+    """No operation has this path."""
+
+    code = "not_found"
+    status = 404
+    title = "Not found"
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this path. GET /openapi.json describes what there is.")
+
+
 class MethodNotAllowed(Problem):
     """The path exists, the method does not."""
 
@@ -173,6 +186,20 @@ class InvalidRequest(Problem):
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.pointer or '/'}: {error.detail}" for error in errors), errors=errors)
+
+
+class UpgradeRequired(Problem):
+    """The path is a WebSocket's, and was asked for by plain HTTP."""
+
+    code = "upgrade_required"
+    status = 426
+    title = "This is a WebSocket"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This path is a WebSocket: connect with a client of those. GET …/events streams over plain HTTP.",
+            headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+        )
 
 
 class QueueFull(Problem):

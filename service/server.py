@@ -19,6 +19,7 @@ import uvloop
 
 from service import embedded, log
 from service.api.protocol import Protocol
+from service.api.websocket_protocol import WebSocketProtocol
 from service.banner import banner
 from service.main import App, create_app
 from service.model import MAX_REQUEST_BYTES
@@ -38,7 +39,7 @@ _MOST_FILES = 65_536
 PROTOCOLS: dict[str, Any] = {
     "interface": "asgi3",
     "http": Protocol,
-    "ws": "websockets-sansio",
+    "ws": WebSocketProtocol,
     "ws_max_size": MAX_REQUEST_BYTES,
     "ws_per_message_deflate": False,
     "ws_ping_interval": 20,

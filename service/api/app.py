@@ -38,20 +38,12 @@ from service.api.problems import problem_of
 from service.api.validation import invalid_request
 from service.auth.keyring import Keyring
 from service.egress.resolver import Resolver
-from service.errors import MalformedRequest, MethodNotAllowed, Problem
+from service.errors import MalformedRequest, MethodNotAllowed, Problem, UnknownPath
 from service.settings import Deployment
 from service.store.store import Store
 from service.store.tallies import Tallies
 
 _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
-
-
-class UnknownPath(Problem):
-    """No operation has this path."""
-
-    code = "not_found"
-    status = 404
-    title = "Not found"
 
 
 def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolver, deployment: Deployment) -> FastAPI:
@@ -77,9 +69,11 @@ def build_api(store: Store, keyring: Keyring, tallies: Tallies, resolver: Resolv
     app.state.resolver = resolver
     app.state.draining = False
     app.add_middleware(Edge)
+    # Ahead of all that knows nothing of WebSockets.
+    app.include_router(stream.router)
     app.mount("/dashboard/assets", dashboard.assets())
     of_queues = (queues, activity, overview, consumers, browse, dead_letters, stored_messages, tasks, webhooks)
-    nouns = (*of_queues, attempts, topics, subscriptions, projects, keys, limits, stream, events, health, docs)
+    nouns = (*of_queues, attempts, topics, subscriptions, projects, keys, limits, events, health, docs)
     for noun in (*nouns, dashboard):
         app.include_router(noun.router)
     return app
@@ -106,7 +100,7 @@ def _problem(request: Request, error: Exception) -> Problem:
     if not isinstance(error, HTTPException):
         return problem_of(error)
     if error.status_code == 404:
-        return UnknownPath("There is nothing at this path. GET /openapi.json describes what there is.")
+        return UnknownPath()
     if error.status_code == 405:
         allowed = ", ".join(_allowed(request))
         return MethodNotAllowed(f"This path takes {allowed}.", headers={"Allow": allowed})

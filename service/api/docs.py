@@ -242,4 +242,4 @@ def _codes(kind: type[Problem]) -> list[str]:
     """Return the codes of a kind of problem; a missing thing's has its noun in it."""
     if kind is not errors.NotFound:
         return [kind.code]
-    return ["not_found", *(f"{noun}_not_found" for noun in get_args(errors.Noun))]
+    return [f"{noun}_not_found" for noun in get_args(errors.Noun)]

@@ -26,6 +26,8 @@ from service.errors import (
     NotFound,
     Problem,
     Unauthenticated,
+    UnknownPath,
+    UpgradeRequired,
     invalid,
 )
 from service.model import NAME_RULE, Caller, Scope, is_name
@@ -63,12 +65,30 @@ async def stream(websocket: WebSocket, queue: str) -> None:
         if authorization is not None:
             await connection.let_in(authorization)
     except Problem as problem:
-        status, headers, body = problem_response(problem, connection.identity)
-        answer = Response(body, status)
-        answer.raw_headers = headers
-        await websocket.send_denial_response(answer)
+        await _refuse(websocket, problem, connection.identity)
         return
     await connection.serve()
+
+
+@router.get("/v1/queues/{queue}/stream", include_in_schema=False)  # noqa: FAST003 - whichever queue it is
+async def plain_stream() -> None:
+    """Tell whoever asks by plain HTTP what this is."""
+    raise UpgradeRequired
+
+
+@router.websocket("/{path:path}")
+async def nowhere(websocket: WebSocket) -> None:
+    """Refuse a WebSocket to any other path."""
+    headers = dict(websocket.scope["headers"])
+    await _refuse(websocket, UnknownPath(), request_id(headers.get(b"request-id")))
+
+
+async def _refuse(websocket: WebSocket, problem: Problem, identity: str) -> None:
+    """Answer a handshake with a problem."""
+    status, headers, body = problem_response(problem, identity)
+    answer = Response(body, status)
+    answer.raw_headers = headers
+    await websocket.send_denial_response(answer)
 
 
 class _Connection:

@@ -360,6 +360,37 @@ async def test_a_type_that_no_frame_has_is_told_to_be_none_of_them(service: Serv
         assert (error["pointer"], error["code"]) == ("/type", "not_allowed")
 
 
+@pytest.mark.parametrize("path", ["/v1/queues/q", "/nothing", "/", "/dashboard", "/dashboard/assets/x", "/v1/whoami"])
+async def test_a_handshake_where_no_stream_is_is_answered_as_any_request(service: Service, path: str) -> None:
+    headers = {"Request-Id": "mine"}
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(service.url.replace("http", "ws") + path, additional_headers=headers, proxy=None):
+            pass
+    answer = refused.value.response
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["request-id"] == "mine"
+    problem = json.loads(answer.body)
+    assert (problem["code"], problem["request_id"]) == ("not_found", "mine")
+
+
+async def test_whoever_is_refused_leaves_nothing_in_the_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    await service.queue()
+    for key, queue in (("wrong", "q"), (None, "q/nothing")):
+        with pytest.raises(InvalidStatus):
+            async with streaming(service, queue, key):
+                pass
+    async with streaming(service) as connection:
+        await hear(connection, "ready")
+    assert not [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
+
+
+async def test_a_stream_that_is_asked_for_by_plain_http_says_what_it_is(service: Service) -> None:
+    answer = await service.root.get(f"{Q}/stream")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert answer.json()["code"] == "upgrade_required"
+
+
 async def test_a_frame_with_a_wrong_field_is_answered_and_the_stream_goes_on(service: Service) -> None:
     await service.queue()
     await service.queue("other")
