@@ -34,6 +34,8 @@ from service.store.store import Store
 
 PATH = "/socket.io"
 _CREDIT = 10
+# Of an event's name, in what is said of it.
+_SHOWN = 40
 
 Answer = dict[str, Any]
 
@@ -115,6 +117,7 @@ class SocketIo:
         self._server.on("unsubscribe", self._answering(self._unsubscribe))
         for verb in ("send", "release", "extend"):
             self._server.on(verb, self._answering(self._verb(verb)))
+        self._server.on("*", self._unknown)
 
     def _may_connect(self, origin: str | None, environ: dict[str, Any]) -> bool:
         return origin is None or may_connect(origin, environ.get("HTTP_HOST", ""), self._store.settings)
@@ -164,6 +167,12 @@ class SocketIo:
                 return {"status": problem.problem_code, "detail": problem.detail}
 
         return handle
+
+    async def _unknown(self, event: Any, sid: str, *_data: Any) -> Answer:
+        async def work(_client: _Client, _sid: str, _data: Any) -> Answer:
+            raise invalid("", "not_allowed", f"There is no event {str(event)[:_SHOWN]!r} that a client may send.")
+
+        return await self._answering(work)(sid)
 
     async def _tell(self, sid: str, problem: Problem) -> None:
         await self._server.emit("error", problem_document(problem, request_id(None)), to=sid)

@@ -286,6 +286,15 @@ async def test_where_one_process_serves_a_client_may_poll(service: Service) -> N
     await service.root.post(wire, content="41\x1e1")
 
 
+@pytest.mark.parametrize("event", ["zap", "message", "Subscribe", "x" * 1000, 7])
+async def test_an_event_that_does_not_exist_is_acknowledged_as_a_problem(service: Service, event: Any) -> None:
+    async with connected(service) as client:
+        for data in ({"a": 1}, None, [1, 2]):
+            answer = await client.io.call(event, data, timeout=10)
+            assert answer["status"] == (await client.error())["code"] == "invalid_request"
+            assert len(answer["detail"]) < 200
+
+
 async def test_a_subscription_that_is_made_anew_or_ended_leaves_nothing_running(service: Service) -> None:
     await service.queue(visibility_timeout=3000)
     async with connected(service, answer=NEVER) as client:
