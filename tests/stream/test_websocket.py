@@ -325,6 +325,21 @@ async def test_a_service_that_ends_says_so_and_leaves_nothing_leased(database: s
         assert await stats(service) == (2, 0)
 
 
+async def test_what_a_client_holds_when_the_service_ends_counts_as_a_delivery(service: Service, database: str) -> None:
+    await service.queue("dead")
+    await service.queue(dead_letter={"queue": "dead", "max_receives": 1})
+    await send(service, 1)
+    async with in_process(database) as other, streaming(other) as connection:
+        await hear(connection, "ready")
+        await say(connection, type="credit", n=1)
+        await message(connection)
+        other.app.drain()
+        assert await ended(connection) == 1012
+    async with asyncio.timeout(10):
+        while not (await service.root.get("/v1/queues/dead")).json()["stats"]["ready"]:  # noqa: ASYNC110 - it has to be asked
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize(
     "frame",
     [
