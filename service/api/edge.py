@@ -10,7 +10,7 @@ from service.api.body import send_answer
 from service.api.problems import problem_of, problem_response
 from service.api.quotas import RATE_HEADERS, RateHeaders
 from service.api.request_id import request_id
-from service.errors import Problem, invalid
+from service.errors import MalformedRequest, Problem, invalid
 from service.telemetry import count_request
 
 # In the scope of a GET that is a HEAD.
@@ -52,6 +52,7 @@ class Edge:
 
         with structlog.contextvars.bound_contextvars(request_id=identity):
             try:
+                refuse_host(scope)
                 _refuse_slash(scope)
                 await self._app(scope, receive, answer)
             except Exception as error:
@@ -72,6 +73,13 @@ async def send_problem(problem: Problem, identity: str, receive: Receive, send: 
 def _readable(scope: Scope) -> Scope:
     """Return what is answered: a HEAD as a GET (RFC 9110, section 9.3.2). The server itself leaves out the body."""
     return {**scope, "method": "GET", HEAD: True} if scope["method"] == "HEAD" else scope
+
+
+def refuse_host(scope: Scope) -> None:
+    """Raise MalformedRequest unless a request names its host, and once (RFC 9112, section 3.2)."""
+    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    if hosts > 1 or (hosts == 0 and scope["http_version"] == "1.1"):
+        raise MalformedRequest("A request has one header Host.")
 
 
 def _refuse_slash(scope: Scope) -> None:

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from service import model
 from service.api.body import read_body, send_answer
 from service.api.callers import presented
+from service.api.edge import refuse_host
 from service.api.exchange import Answer, Exchange, HttpClient
 from service.api.operations import OPERATIONS, Operation, request_entry, response_entries
 from service.api.problems import problem_of, problem_response
@@ -57,7 +58,8 @@ class Performer:
         self, operation: Operation, name: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive
     ) -> Answer:
         authorization, project = headers.get(b"authorization"), headers.get(b"restante-project")
-        if len(headers) < len(scope["headers"]):
+        if len(headers) < len(scope["headers"]) or b"host" not in headers:
+            refuse_host(scope)
             authorization, project = presented(scope["headers"])
         caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
         if caller.limits is not None:

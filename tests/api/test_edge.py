@@ -118,6 +118,25 @@ async def test_what_is_no_http_is_told_so(service: Service, octets: bytes) -> No
     assert headers["request-id"] == json.loads(body)["request_id"]
 
 
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [("1.1", 0, 400), ("1.1", 2, 400), ("1.1", 1, 200), ("1.0", 0, 200), ("1.0", 2, 400)],
+)
+@pytest.mark.parametrize("asked", ["GET /healthz", "POST /v1/queues/q/messages/receive"])
+async def test_a_request_names_its_host_once(
+    service: Service, asked: str, version: str, hosts: int, status: int
+) -> None:
+    await service.queue()
+    lines = [
+        f"{asked} HTTP/{version}",
+        *["Host: restante"] * hosts,
+        *(f"Authorization: Bearer {ROOT_KEY}", "Content-Length: 0", "Connection: close", "", ""),
+    ]
+    answered, _, body = await exchange(service, "\r\n".join(lines).encode())
+    assert answered == status
+    assert status == 200 or json.loads(body)["code"] == "malformed_request"
+
+
 async def test_answers_are_compact(service: Service) -> None:
     answer = await service.root.put("/v1/queues/q", json={"labels": {"a": "ü"}})
     assert answer.content == json.dumps(answer.json(), separators=(",", ":"), ensure_ascii=False).encode()
