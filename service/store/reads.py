@@ -24,7 +24,8 @@ class Reads:
         """Wait until the project may read. Raises Unavailable when that takes too long."""
         turns = self._turns.setdefault(project_id, asyncio.Semaphore(_AT_ONCE))
         try:
-            await asyncio.wait_for(turns.acquire(), _PATIENCE_SECONDS)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await turns.acquire()
         except TimeoutError:
             raise Unavailable("Too many counts and lists of this project are under way. Ask for fewer.") from None
         try:
