@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, insert, not_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
@@ -133,17 +133,8 @@ def _covered(patterns: tuple[str, ...]) -> list[ColumnElement[bool]]:
 
 
 def _in_state(state: WebhookState | None) -> list[ColumnElement[bool]]:
-    until, reason = webhook.c.paused_until, webhook.c.pause_reason
-    paused = and_(until.is_not(None), until > NOW, reason.is_distinct_from("circuit_open"))
-    # Until a success closes it, also while it is tried whether one comes.
-    opened = webhook.c.openings > 0
-    return {
-        None: [],
-        "disabled": [not_(webhook.c.enabled)],
-        "active": [webhook.c.enabled, not_(paused), not_(opened)],
-        "circuit_open": [webhook.c.enabled, not_(paused), opened],
-        "paused": [webhook.c.enabled, paused],
-    }[state]
+    named = (webhook.c[name] for name in ("enabled", "paused_until", "pause_reason", "openings"))
+    return [] if state is None else [func.webhook_state(*named, NOW) == state]
 
 
 async def waiting(connection: AsyncConnection, queue_id: int) -> WaitingFor | None:

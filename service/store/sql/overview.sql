@@ -55,13 +55,7 @@ select
     count(*) filter (where seen.state = 'circuit_open') as circuit_open,
     count(*) filter (where seen.state = 'disabled') as disabled
 from (
-    select
-        case
-            when not w.enabled then 'disabled'
-            when w.paused_until > clock_timestamp() and w.pause_reason is distinct from 'circuit_open' then 'paused'
-            when w.openings > 0 then 'circuit_open'
-            else 'active'
-        end as state
+    select webhook_state(w.enabled, w.paused_until, w.pause_reason, w.openings, clock_timestamp()) as state
     from queue as q
     join webhook as w on w.queue_id = q.id
     where q.project_id = $1 and q.name ~ $2

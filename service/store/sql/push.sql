@@ -39,9 +39,7 @@ select
     -- No more than a tenth of a second's worth is kept for later: a rate holds over any second.
     case when held.rate_limit is not null then least(
         greatest(held.rate_limit / 10, 1),
-        -- Nothing comes of a time that is still to come, where the clock was set back; what there is stays.
-        held.allowance + greatest(extract(epoch from moment.now - greatest(held.allowed_at, moment.now - interval '1 day')), 0)
-            * held.rate_limit
+        webhook_tokens(held.allowance, held.allowed_at, held.rate_limit, moment.now)
     ) end as tokens
 from moment
 cross join held
@@ -175,11 +173,7 @@ select
     w.enabled, w.pause_reason, w.openings > 0 as is_probing,
     case when w.paused_until > moment.now then w.paused_until end as paused_until,
     held.messages >= case when w.openings > 0 then 1 else w.max_concurrency end as is_full,
-    coalesce(
-        w.allowance
-            + greatest(extract(epoch from moment.now - greatest(w.allowed_at, moment.now - interval '1 day')), 0) * w.rate_limit,
-        1
-    ) < 1 as is_spent
+    coalesce(webhook_tokens(w.allowance, w.allowed_at, w.rate_limit, moment.now), 1) < 1 as is_spent
 from (select clock_timestamp() as now offset 0) as moment
 join queue on queue.id = $1
 join webhook as w on w.queue_id = queue.id
@@ -198,12 +192,7 @@ with moment as materialized (
 ), seen as (
     select
         queue.number, queue.type, queue.urgencies, queue.paused,
-        case
-            when not w.enabled then 'disabled'
-            when w.paused_until > moment.now and w.pause_reason is distinct from 'circuit_open' then 'paused'
-            when w.openings > 0 then 'circuit_open'
-            else 'active'
-        end as state
+        webhook_state(w.enabled, w.paused_until, w.pause_reason, w.openings, moment.now) as state
     from moment
     cross join webhook as w
     join queue on queue.id = w.queue_id
