@@ -50,15 +50,14 @@ async def act(store: Store, project_id: int, queue_name: str, action: Action, *,
     queue = await _queue(store, project_id, queue_name, action.to)
     async with store.reads.turn(project_id):
         matched = await actions.matched(store.engine, queue, action.filter)
-        total = matched
         if matched is None and not dry_run:
-            total = await stats.messages_under(store.engine, queue.number)
-    if total is not None and not dry_run:
-        wanted = {"to": action.to, "filter": actions.stored(action.filter)}
-        return await _begin(store, queue, action.kind, wanted, total)
+            matched = await stats.messages_under(store.engine, queue.number)
     if matched is None:
         raise TooManyToCount("The count takes too long. Narrow the filter, or act without dry_run.")
-    return matched
+    if dry_run:
+        return matched
+    wanted = {"to": action.to, "filter": actions.stored(action.filter)}
+    return await _begin(store, queue, action.kind, wanted, matched)
 
 
 async def retry(
