@@ -265,6 +265,11 @@ class TooManyToCount(Unavailable):
     title = "Too many to be counted"
 
 
+def pointer_of(*steps: str | int) -> str:
+    """Return the JSON Pointer (RFC 6901) of these steps."""
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+
+
 def pointed(problem: Problem, pointer: str) -> Problem:
     """Return a problem that names the member of the request that it is about, if it is about one."""
     if not problem.errors and not isinstance(problem, Unavailable):

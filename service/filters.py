@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from service.errors import FieldError, InvalidRequest
+from service.errors import FieldError, InvalidRequest, pointer_of
 from service.model import Draft
 
 MAX_CONDITIONS = 100
@@ -195,10 +195,6 @@ def _can_be_kept(given: Mapping[str, Any]) -> bool:
     return True
 
 
-def _step(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
 @dataclass(slots=True)
 class _Parser:
     """What is found while a filter is read."""
@@ -217,7 +213,7 @@ class _Parser:
             self.wrong(pointer, "out_of_range", f"Must not nest more than {MAX_LEVELS} levels.")
             return Filter()
         for name in given.keys() - {"headers", "body", "any", "all"}:
-            self.wrong(f"{pointer}/{_step(name)}", "unknown_field", "A filter has headers, body, any and all.")
+            self.wrong(pointer + pointer_of(name), "unknown_field", "A filter has headers, body, any and all.")
         fields = [
             *self.fields(given.get("headers", {}), f"{pointer}/headers", _header),
             *self.fields(given.get("body", {}), f"{pointer}/body", _place),
@@ -245,7 +241,7 @@ class _Parser:
             self.wrong(pointer, "wrong_type", "Must be an object.")
             return
         for name, wanted in given.items():
-            place = f"{pointer}/{_step(name)}"
+            place = pointer + pointer_of(name)
             found = where(name)
             if found is None:
                 self.wrong(place, "invalid_name", "Must be a header's name, or a JSON Pointer (RFC 6901).")

@@ -19,11 +19,10 @@ from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
 from service.api.state import CursorsOf, StoreOf
 from service.api.stored_messages import MessageId
-from service.api.validation import pointer_of
 from service.auth.scopes import require_queue
 from service.domain import browse
 from service.domain.browse import state_of
-from service.errors import FieldError, InvalidRequest
+from service.errors import FieldError, InvalidRequest, pointer_of
 from service.model import MAX_GROUP, MessageState
 from service.store.browse import MessageFilter, Place
 from service.store.clock import EPOCH, MICROSECOND
@@ -240,11 +239,10 @@ def _filter(query: MessageQuery, request: Request) -> MessageFilter:
         if is_header_filter(name):
             headers.append((header_of(name), value))
             if not _is_header_value(value):
-                errors.append(
-                    FieldError(pointer_of(["query", name]), "control_character", "No header has control characters.")
-                )
+                pointer = pointer_of("query", name)
+                errors.append(FieldError(pointer, "control_character", "No header has control characters."))
         elif name not in MessageQuery.model_fields:
-            errors.append(FieldError(pointer_of(["query", name]), "unknown_field", "There is no such field."))
+            errors.append(FieldError(pointer_of("query", name), "unknown_field", "There is no such field."))
     if errors:
         raise InvalidRequest(errors)
     return MessageFilter(query.state, query.group, tuple(sorted(headers)), query.sent_after, query.sent_before)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from service.errors import InvalidRequest, MalformedRequest, invalid
+from service.errors import InvalidRequest, MalformedRequest, invalid, pointer_of
 from service.model import MAX_DEPTH, TIME_RULE
 
 T = TypeVar("T")
@@ -109,12 +109,12 @@ def _invalid(message: str) -> InvalidRequest:
     """Turn msgspec's sentence into the problem of one field, with a JSON Pointer."""
     match = _MESSAGE.match(message)
     assert match is not None  # noqa: S101 - the pattern matches every text
-    pointer = _pointer(match["path"] or "")
+    pointer = pointer_of(*(step["name"] or step["index"] for step in _STEP.finditer(match["path"] or "")))
     detail = match["detail"]
     if unknown := _UNKNOWN.fullmatch(detail):
-        return invalid(f"{pointer}/{_escape(unknown['name'])}", "unknown_field", "There is no such field.")
+        return invalid(pointer + pointer_of(unknown["name"]), "unknown_field", "There is no such field.")
     if missing := _MISSING.fullmatch(detail):
-        return invalid(f"{pointer}/{_escape(missing['name'])}", "missing", "This field is required.")
+        return invalid(pointer + pointer_of(missing["name"]), "missing", "This field is required.")
     for refused, code, sentence in _REFUSED:
         if refused.fullmatch(detail):
             return invalid(pointer, code, sentence)
@@ -131,14 +131,6 @@ def _of_type(detail: str) -> str:
         return f"Must be {wanted}."
     given = "a decimal number" if match["given"] == "float" else _TYPES[match["given"]]
     return f"Must be {wanted}; this is {given}."
-
-
-def _pointer(path: str) -> str:
-    return "".join(f"/{_escape(step['name'] or step['index'])}" for step in _STEP.finditer(path))
-
-
-def _escape(token: str) -> str:
-    return token.replace("~", "~0").replace("/", "~1")
 
 
 def _refuse_constant(name: str) -> NoReturn:

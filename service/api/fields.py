@@ -36,6 +36,9 @@ FORMS = {
     QUEUES_PATTERN: "Must be a name in which `*` may stand for anything: 1 to 128 of A-Z a-z 0-9 . _ ~ - *.",
 }
 
+# What stands for a field that a request may leave out, yet not give as null.
+LEFT_OUT: Any = None
+
 MILLISECOND = timedelta(milliseconds=1)
 
 _is_rfc3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)\Z", re.ASCII).match

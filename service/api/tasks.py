@@ -12,7 +12,7 @@ from service import model
 from service.api.browse import GroupFilter, HeaderFilter, header_of, is_header_filter
 from service.api.callers import Manager
 from service.api.documented import problems
-from service.api.fields import Document, Fields, GivenTime, Time
+from service.api.fields import LEFT_OUT, Document, Fields, GivenTime, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
@@ -48,9 +48,6 @@ class RedriveFields(Fields):
 _ALL = RedriveFields()
 
 
-# What stands for a field that is left out, but must not be given: a message without a group shows `null`, and whoever
-# passes that on does not mean all messages.
-_LEFT_OUT: Any = None
 _NO_SUCH_FILTER = PydanticCustomError("unknown_field", "There is no such field; a header is `header.NAME`.")
 
 
@@ -59,10 +56,11 @@ class FilterFields(Fields):
 
     model_config = ConfigDict(extra="allow")
 
-    state: Annotated[MessageState, Field(strict=False)] = _LEFT_OUT
-    group: GroupFilter = _LEFT_OUT
-    sent_after: GivenTime = _LEFT_OUT
-    sent_before: GivenTime = _LEFT_OUT
+    # A message without a group shows `null`: whoever passes that on does not mean all messages.
+    state: Annotated[MessageState, Field(strict=False)] = LEFT_OUT
+    group: GroupFilter = LEFT_OUT
+    sent_after: GivenTime = LEFT_OUT
+    sent_before: GivenTime = LEFT_OUT
 
     __pydantic_extra__: dict[str, HeaderFilter]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.api.fields import FORMS
-from service.errors import FieldError, InvalidRequest
+from service.errors import FieldError, InvalidRequest, pointer_of
 from service.model import NAME_RULE
 
 _CODES = {
@@ -49,8 +49,9 @@ def invalid_request(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
 
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
-    place, *steps = error["loc"]
-    pointer = pointer_of(steps if place == "body" else [place, *steps])
+    # pydantic says [key] after a key that is itself wrong.
+    place, *steps = (step for step in error["loc"] if step != "[key]")
+    pointer = pointer_of(*steps) if place == "body" else pointer_of(place, *steps)
     if place == "path" and error["type"] == "string_pattern_mismatch":
         return FieldError(pointer, "invalid_name", NAME_RULE)
     return FieldError(pointer, _code(error["type"]), _sentence(error))
@@ -69,9 +70,3 @@ def _sentence(error: Mapping[str, Any]) -> str:
         return FORMS[error["ctx"]["pattern"]]
     sentence = _SUBJECT.sub("Must ", error["msg"]).replace(" after validation", "").removesuffix(".")
     return f"{sentence[:1].upper()}{sentence[1:]}."
-
-
-def pointer_of(steps: Sequence[str | int]) -> str:
-    """Return the JSON Pointer (RFC 6901) of these steps."""
-    # pydantic says [key] after a key that is itself wrong.
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps if step != "[key]")

@@ -11,7 +11,7 @@ from service import model
 from service.api.callers import Manager
 from service.api.conditions import IfMatch, IfNoneMatch, condition, etag, not_modified
 from service.api.documented import CHANGED, NOT_MODIFIED, problems
-from service.api.fields import Document, Fields, Seconds, Time
+from service.api.fields import LEFT_OUT, Document, Fields, Seconds, Time
 from service.api.json_requests import JsonRoute
 from service.api.lists import ListQuery, Page, page
 from service.api.queues import QueueName
@@ -76,18 +76,13 @@ class WebhookFields(Fields):
     secret: SecretText | None = None
 
 
-def _left_out() -> Any:
-    """Stand for a field that a request may leave out, yet not give as null."""
-    return None
-
-
 class WebhookChanges(Fields):
     """The fields of a webhook's configuration to replace; null sets the default, which `url` has not.
 
     A `secret` of null stays what it is.
     """
 
-    url: Url = Field(default_factory=_left_out)
+    url: Url = LEFT_OUT
     mode: Mode | None = None
     headers: Headers | None = None
     timeout: Timeout | None = None

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.domain.receive import receive
+from service.domain.stream import _FarEnd
 from service.errors import Unavailable
 from service.model import Caller, Scope
 from service.store.lines import Ask, Claimed
@@ -15,25 +16,12 @@ from tests.in_process import Service
 pytestmark = pytest.mark.anyio
 
 
-class FarEnd:
-    """A client that leaves when it is told to."""
-
-    def __init__(self) -> None:
-        self.gone = asyncio.Event()
-
-    async def left(self) -> None:
-        await self.gone.wait()
-
-    def has_left(self) -> bool:
-        return self.gone.is_set()
-
-
 class Receiving:
     """A receive that waits for a message of the queue `q`."""
 
     def __init__(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = service.app._store
-        self.far_end = FarEnd()
+        self.far_end = _FarEnd()
         self.asked: asyncio.Future[Ask] = asyncio.get_running_loop().create_future()
         self._ask = self.store.claims.ask
         monkeypatch.setattr(self.store.claims, "ask", self._seen)

@@ -330,12 +330,16 @@ function History({ message }: { message: WholeMessage }) {
   );
 }
 
+function typedBody(body: Body): Pick<MessageDraft, "kind" | "body"> {
+  if ("json" in body) return { kind: "json", body: body.json };
+  const text = asText(body.bytes);
+  return text === null ? { kind: "base64", body: base64(body.bytes) } : { kind: "text", body: text };
+}
+
 function draftOf({ message, body }: Seen): MessageDraft {
-  const text = "json" in body ? body.json : asText(body.bytes);
   return {
     ...BLANK,
-    kind: "json" in body ? "json" : text === null ? "base64" : "text",
-    body: text ?? ("bytes" in body ? base64(body.bytes) : ""),
+    ...typedBody(body),
     contentType: "json" in body && message.content_type === "application/json" ? "" : message.content_type,
     headers: Object.entries(message.headers)
       .map(([name, value]) => `${name}: ${value}`)
