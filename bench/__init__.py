@@ -1,1 +1,1 @@
-"""Measures Restante beside its peers: docs/reference/benchmarks.md."""
+"""Measures Restante beside its peers, as docs/reference/benchmarks.md describes."""

@@ -1,4 +1,4 @@
-"""The bench's own look into the PostgreSQL that is measured."""
+"""The bench's own connections to the PostgreSQL that is measured."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ QUIET_SECONDS = 60
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Open a connection that may stay idle in a transaction for as long as it likes."""
+    """Open a connection that may stay idle in a transaction without a limit."""
     connection = await asyncpg.connect(
         url, server_settings={"idle_in_transaction_session_timeout": "0", "application_name": "bench"}
     )
@@ -22,7 +22,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 def quiet(url: str) -> None:
-    """Wait until what earlier measurements left is cleaned up, so that the next one does not pay for it."""
+    """Wait, up to a minute, until the leftovers of earlier measurements are removed, so that the next is not slowed."""
     asyncio.run(_quiet(url))
 
 
@@ -41,7 +41,7 @@ async def _quiet(url: str) -> None:
 
 
 def version(url: str) -> str:
-    """Tell which PostgreSQL it is."""
+    """Return the version of PostgreSQL."""
 
     async def ask() -> str:
         async with connected(url) as connection:

@@ -1,4 +1,4 @@
-"""What a part of the bench hands back: a figure with its formula, what it must be, and the raw numbers behind it."""
+"""Figures: the results of a part of the bench, each with its formula, its bound and the raw numbers behind it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Bound:
-    """What a figure must be."""
+    """The limit that a figure must not fall below or exceed."""
 
     limit: float
     at_least: bool
 
     def holds(self, value: float) -> bool:
-        """Whether the value is on the right side."""
+        """Return whether the value is on the right side of the limit."""
         return value >= self.limit if self.at_least else value <= self.limit
 
     def __str__(self) -> str:
@@ -22,7 +22,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table. Without a bound it is there to be known; without a value the measurement failed."""
+    """One line of the table. Without a bound it is for information; without a value the measurement has failed."""
 
     name: str
     formula: str
@@ -36,41 +36,41 @@ class Figure:
 
     @property
     def passed(self) -> bool | None:
-        """Whether it is what it must be; None where nothing is asked."""
+        """Whether the figure is within its bound; None without a bound."""
         if self.value is None:
             return False
         return self.bound.holds(self.value) if self.bound else None
 
 
 def at_least(limit: float) -> Bound:
-    """Ask for the limit or more."""
+    """Return the bound of at least `limit`."""
     return Bound(limit, at_least=True)
 
 
 def at_most(limit: float) -> Bound:
-    """Ask for the limit or less."""
+    """Return the bound of at most `limit`."""
     return Bound(limit, at_least=False)
 
 
 def ratio(
     name: str,
-    ours: tuple[str, Sequence[float]],
+    measured: tuple[str, Sequence[float]],
     base: tuple[str, Sequence[float]],
     bound: Bound | None,
     notes: Sequence[str] = (),
 ) -> Figure:
-    """Divide what was measured in pairs: the median of the pairs' ratios, with the lowest and the highest.
+    """Return the median of the ratios of pairs of measurements, with the lowest and the highest.
 
-    Each pair was measured one right after the other, so that a machine that is slow for a while is slow for both.
+    The two of a pair were measured right after each other, so that a machine that is slow for a while slows both.
     """
-    ratios = [one / other for one, other in zip(ours[1], base[1], strict=True)]
+    ratios = [one / other for one, other in zip(measured[1], base[1], strict=True)]
     return Figure(
         name=name,
-        formula=f"{ours[0]} ÷ {base[0]}",
+        formula=f"{measured[0]} ÷ {base[0]}",
         value=median(ratios),
         bound=bound,
         low=min(ratios),
         high=max(ratios),
-        raw={ours[0]: median(ours[1]), base[0]: median(base[1])},
+        raw={measured[0]: median(measured[1]), base[0]: median(base[1])},
         notes=tuple(notes),
     )

@@ -15,7 +15,7 @@ WARM_UP = 0.5
 
 @dataclass(frozen=True)
 class Load:
-    """What one run of the load generator saw. Latencies are in microseconds."""
+    """The results of one run of the load generator. Latencies are in microseconds."""
 
     rate: float
     client_cpu: float
@@ -24,15 +24,15 @@ class Load:
     cycle: dict[str, float]
     steps: dict[str, dict[str, float]]
     seconds: float
-    # Processor seconds of the server's process, a second.
+    # Processor seconds of the server's process per second.
     server_cpu: float = 0
 
     def values_per_second(self, step: str) -> float:
-        """How many things the step took from answers, a second."""
+        """Return how many values per second the step took from answers."""
         return self.steps[step]["values"] / self.seconds
 
     def troubles(self, what: str) -> list[str]:
-        """Say what came otherwise than it should; empty when all was well."""
+        """Return a sentence for everything that did not go as it should."""
         found = [f"{what}: {self.broken} connections ended before an answer"] if self.broken else []
         for name, step in self.steps.items():
             found += [f"{what}: {step[kind]:.0f} of {name} {kind}" for kind in ("unexpected", "empty") if step[kind]]
@@ -40,7 +40,7 @@ class Load:
 
 
 def build(source: str) -> Path:
-    """Compile one of the C programs here, unless it stands already."""
+    """Compile one of the C programs here, unless it is already built from this source."""
     BUILD.mkdir(exist_ok=True)
     code, program = HERE / f"{source}.c", BUILD / source
     if not program.exists() or program.stat().st_mtime < code.stat().st_mtime:
@@ -50,12 +50,12 @@ def build(source: str) -> Path:
 
 @dataclass(frozen=True)
 class Running:
-    """A load generator at work."""
+    """A load generator that is running."""
 
     process: subprocess.Popen[str]
 
     def finish(self) -> Load:
-        """Wait for its end and read what it saw, one line of JSON."""
+        """Wait for its end, and read its report, which is one line of JSON."""
         report, _ = self.process.communicate()
         if self.process.returncode:
             raise subprocess.CalledProcessError(self.process.returncode, self.process.args)
@@ -76,7 +76,10 @@ def begin(
     headers: tuple[str, ...] = (),
     values: dict[str, str] | None = None,
 ) -> Running:
-    """Put load on a server for some seconds, or for so many cycles; at a rate of cycles a second, or 0: all it can."""
+    """Put load on a server for some seconds or, if it is not 0, for a number of cycles.
+
+    `rate`: cycles per second; 0: as many as possible.
+    """
     command: list[str | Path] = [build("load"), "--port", str(port), "--connections", str(connections)]
     command += ["--seconds", str(seconds), "--warm-up", str(warm_up), "--cycles", str(cycles), "--range", str(spread)]
     command += ["--rate", str(rate)]
@@ -88,6 +91,6 @@ def begin(
     assert process.stdin
     process.stdin.write(script)
     process.stdin.close()
-    # communicate() would flush it.
+    # Otherwise communicate() would flush the closed file.
     process.stdin = None
     return Running(process)

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine and the versions that the figures were measured with."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from bench import database, servers
 
 @dataclass(frozen=True)
 class Machine:
-    """Everything without which a figure means nothing."""
+    """The facts that have to be quoted with a figure."""
 
     cpu: str
     cores: int
@@ -29,7 +29,7 @@ class Machine:
 
     @classmethod
     def here(cls) -> Self:
-        """Look around."""
+        """Return the facts of this machine and checkout."""
         with servers.restante() as service:
             postgresql = database.version(service.database_url)
         return cls(

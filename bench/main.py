@@ -16,9 +16,10 @@ from bench.parts import (
     fifo,
     generator,
     held,
+    hostile,
+    idle,
     latency,
     neighbours,
-    parked,
     peers,
     push,
     queues,
@@ -27,6 +28,7 @@ from bench.parts import (
     stream,
     throughput,
     topics,
+    waiting,
 )
 from bench.plan import Plan
 
@@ -35,16 +37,18 @@ PARTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "throughput": throughput.measure,
     "single": single.measure,
     "latency": latency.measure,
-    "parked": parked.measure,
+    "waiting": waiting.measure,
     "queues": queues.measure,
     "backlog": backlog.measure,
     "fifo": fifo.measure,
     "deduplication": deduplication.measure,
     "redrive": redrive.measure,
     "neighbours": neighbours.measure,
+    "hostile": hostile.measure,
     "push": push.measure,
     "topics": topics.measure,
     "stream": stream.measure,
+    "idle": idle.measure,
     "dashboard": dashboard.measure,
     "held": held.measure,
     "peers": peers.measure,
@@ -52,7 +56,7 @@ PARTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure what is asked for; 1 when a figure is not what it must be."""
+    """Run the chosen parts; return 1 if a figure is not within its bound."""
     parser = argparse.ArgumentParser(prog="bench/run", description="Measure Restante beside its peers.")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, with commas between: {','.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see whether it works; not to be quoted")
@@ -61,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options.only.split(",")
     if unknown := set(chosen) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
-    # An end that is asked for ends the servers too.
+    # SIGTERM raises SystemExit, so that the servers are stopped, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     servers.raise_open_files()
     machine = Machine.here()

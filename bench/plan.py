@@ -17,20 +17,21 @@ class Plan:
     after: int
     wakes: int
     redriven: int
-    patience: int
+    watched: int
     ordered: int
-    parked: int
+    waiting: int
+    idle: int
     pushed: int
     connections: tuple[int, ...] = (16, 64)
 
     @property
     def busiest(self) -> int:
-        """The number of connections that the demands are made at."""
+        """The number of connections for which figures have bounds."""
         return self.connections[-1]
 
     @classmethod
     def full(cls) -> Self:
-        """What is quoted."""
+        """Return the sizes of a run whose figures are quoted."""
         return cls(
             rounds=5,
             seconds=5,
@@ -41,15 +42,16 @@ class Plan:
             after=10,
             wakes=1000,
             redriven=100_000,
-            patience=15,
+            watched=15,
             ordered=200_000,
-            parked=5_000,
+            waiting=5_000,
+            idle=900,
             pushed=200_000,
         )
 
     @classmethod
     def quick(cls) -> Self:
-        """What shows in a few minutes that everything works; not to be quoted."""
+        """Return the sizes of a run that shows in a few minutes whether everything works; not to be quoted."""
         return cls(
             rounds=3,
             seconds=2,
@@ -60,8 +62,9 @@ class Plan:
             after=4,
             wakes=150,
             redriven=20_000,
-            patience=5,
+            watched=5,
             ordered=20_000,
-            parked=1_000,
+            waiting=1_000,
+            idle=900,
             pushed=40_000,
         )

@@ -70,7 +70,7 @@ def _markdown(machine: Machine, figures: Sequence[Figure], run: str) -> str:
 
 
 def write(machine: Machine, figures: Sequence[Figure], run: str) -> Path:
-    """Keep the run in bench/results/, as JSON and as Markdown."""
+    """Write the run to bench/results/, as JSON and as Markdown."""
     RESULTS.mkdir(exist_ok=True)
     stamp = machine.measured_at[:16].replace(":", "").replace("-", "")
     path = RESULTS / f"{stamp}-{machine.commit}"

@@ -16,10 +16,10 @@ LINES = 30
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Start the service, put load on it, record, and print the functions with the most time of their own."""
+    """Start the service, put load on it, sample it, and print the functions with the most time of their own."""
     parser = argparse.ArgumentParser(prog="bench/profile", description="Profile the service under load.")
     parser.add_argument(
-        "--script", choices=SCRIPTS, default="cycle", help="what the load does; noop: the yardstick itself"
+        "--script", choices=SCRIPTS, default="cycle", help="what the load does; noop: measure the yardstick"
     )
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=int, default=10)
@@ -56,7 +56,7 @@ def _print(stacks: Path) -> None:
         # Threads that wait in a read, such as the one that follows PostgreSQL's log, look busy to py-spy.
         if "MainThread" not in stack:
             continue
-        # One function is one line here, whichever of its own lines it was in.
+        # Samples of different lines of one function are added up.
         functions = [re.sub(r":\d+\)$", ")", frame) for frame in stack.split(";")[1:]]
         own[functions[-1]] += int(samples)
         for function in set(functions):

@@ -1,8 +1,8 @@
-"""What the load generator asks of each server; the language is described at the top of load.c."""
+"""Scripts for the load generator, in the language that is described at the top of load.c."""
 
 BODY_BYTES = 256
 
-# A JSON string has two quotes, so that the stored body has the size that is promised.
+# Two characters shorter than BODY_BYTES: with its two quotes, the JSON string has the promised size.
 PAYLOAD = ("abcdefghijklmnopqrstuvwxyz0123456789" * 8)[: BODY_BYTES - 2]
 
 NOOP = """
@@ -36,7 +36,7 @@ delete 204
 
 CYCLE = SEND + RECEIVE_AND_DELETE
 
-# Every cycle chooses one of many groups, and waits as a consumer would: others may hold all that there are.
+# Every cycle chooses one of many groups, and waits as a consumer would, because others may hold all groups.
 GROUPED_CYCLE = CYCLE.replace('"body"', '"group":"$random","body"').replace(
     '"max_messages":1', '"max_messages":1,"wait":5'
 )
@@ -63,7 +63,7 @@ overview 200
 
 
 def batch_send(size: int, fields: str = "") -> str:
-    """Send that many messages in one request."""
+    """Return a script that sends `size` messages in one request."""
     messages = ",".join([f'{{{fields}"body":"$payload"}}'] * size)
     return f"""
 send 201
@@ -73,7 +73,7 @@ send 201
 
 
 def batch_cycle(size: int) -> str:
-    """Send, receive and delete, each that many messages a request."""
+    """Return a script that sends, receives and deletes, with `size` messages in each request."""
     receive_and_settle = """
 receive 200
     POST /v1/queues/$queue/messages/receive

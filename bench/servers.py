@@ -1,4 +1,4 @@
-"""Starting and ending the servers that are measured: Restante from this checkout, and its peers."""
+"""Starting and stopping the servers that are measured: Restante from this checkout, and its peers."""
 
 import contextlib
 import http.client
@@ -39,22 +39,22 @@ class Server:
     headers: tuple[str, ...] = ()
 
     def load(self, script: str, *, connections: int, seconds: float, **more: Any) -> Load:
-        """Put load on it, wait for the end, and see how busy that kept the process."""
+        """Put load on the server and wait for the end; the result includes the processor time of its process."""
         began, before = time.monotonic(), cpu_seconds(self.pid)
         seen = self.begin_load(script, connections=connections, seconds=seconds, **more).finish()
         return replace(seen, server_cpu=(cpu_seconds(self.pid) - before) / (time.monotonic() - began))
 
     def begin_load(self, script: str, *, connections: int, seconds: float, **more: Any) -> Running:
-        """Put load on it."""
+        """Start to put load on the server."""
         return begin(script, port=self.port, connections=connections, seconds=seconds, headers=self.headers, **more)
 
     def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Ask one thing on a connection of its own."""
+        """Make one request on a connection of its own; return the status and the decoded answer."""
         status, content = self._exchange(method, path, body)
         return status, json.loads(content) if content else None
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
-        """Ask one thing that must succeed; return the answer."""
+        """Make one request that must succeed; return the decoded answer."""
         status, answer = self.request(method, path, body)
         if status >= 300:
             message = f"{self.name}: {method} {path} answered {status}: {answer}"
@@ -62,7 +62,7 @@ class Server:
         return answer
 
     def text(self, path: str) -> str:
-        """Return what is there, as text."""
+        """Return the answer to a GET as text."""
         return self._exchange("GET", path)[1].decode()
 
     def _exchange(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
@@ -76,13 +76,13 @@ class Server:
 
     @contextlib.contextmanager
     def queue(self, name: str, **config: object) -> Iterator[str]:
-        """Make a queue for one measurement."""
+        """Create a queue for one measurement, and delete it afterwards."""
         self.ask("PUT", f"/v1/queues/{name}", config)
         yield name
         self.request("DELETE", f"/v1/queues/{name}")
 
     def fill(self, queue: str, messages: int, *, groups: int = 0) -> float:
-        """Store so many messages, spread over groups; answer how many a second that was."""
+        """Store `messages` messages, spread over groups; return how many per second were stored."""
         size = 20 if groups else 1000
         seen = self.load(
             scripts.batch_send(size, '"group":"$random",' if groups else ""),
@@ -107,12 +107,12 @@ class Service(Server):
 
     @property
     def database_url(self) -> str:
-        """Where the embedded PostgreSQL is reached."""
+        """The URL of the embedded PostgreSQL."""
         return embedded_url(self.data_dir)
 
 
 def embedded_url(data_dir: Path) -> str:
-    """Read how the service's own PostgreSQL is reached from the data folder that it made."""
+    """Return the URL of the embedded PostgreSQL of a service, from its data folder."""
     cluster = data_dir / "postgres"
     password = (data_dir / "database.password").read_text().strip()
     # The fifth line of postmaster.pid is the folder of its socket, seen from the cluster.
@@ -121,20 +121,20 @@ def embedded_url(data_dir: Path) -> str:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Tell how long a process has computed so far, in itself and in the kernel."""
+    """Return the processor time of a process so far, in user mode and in the kernel."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def raise_open_files() -> None:
-    """Allow as many open sockets as the machine does; the servers inherit it."""
+    """Raise the limit on open files as far as allowed; the servers inherit it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -172,7 +172,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def running(
     name: str, command: Sequence[str | Path], port: int, *, ready: str = "/", variables: dict[str, str] | None = None
 ) -> Iterator[int]:
-    """Run a server until it answers, hand out its process id, and end it."""
+    """Start a server, wait until it answers, yield its process id, and stop it at the end."""
     log = Path(tempfile.mkstemp(prefix=f"bench-{name}-", suffix=".log")[1])
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -193,10 +193,10 @@ def running(
 
 @contextlib.contextmanager
 def restante(beside: Service | None = None) -> Iterator[Service]:
-    """Start the service on a new data folder, or one more of it on the database of another."""
+    """Start the service on a new data folder, or `beside` another one, on the same database."""
     port, root_key = free_port(), secrets.token_urlsafe(24)
     secret_key = beside.secret_key if beside else secrets.token_urlsafe(32)
-    # Not below a folder that only root enters: the embedded PostgreSQL runs as an ordinary user.
+    # Not below a folder that only root can enter, because the embedded PostgreSQL runs as an ordinary user.
     data_dir = Path(tempfile.mkdtemp(prefix="restante-bench-"))
     variables = {
         "RESTANTE_DATA_DIR": str(data_dir),
@@ -276,7 +276,7 @@ def responder() -> Iterator[Server]:
 
 
 def environment(name: str) -> Path:
-    """Return the python of a virtual environment of the bench's own, made from its lock file unless it stands."""
+    """Return the Python of a virtual environment of the bench, which is created from its lock file if need be."""
     folder, lock = BUILD / f"{name}-venv", LOCKS[name]
     python, stamp = folder / "bin/python", folder / "installed"
     if stamp.exists() and stamp.read_text() == lock.read_text():

@@ -1,4 +1,4 @@
-"""Does a queue slow down when a million messages wait in it, and can one look at them?"""
+"""Does a queue slow down when a million messages wait in it, and how long does browsing them take?"""
 
 from collections.abc import Iterator
 

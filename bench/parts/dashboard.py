@@ -1,4 +1,4 @@
-"""How long does somebody look at an empty page, with many queues and many messages?"""
+"""How long do the dashboard's screens take to load, with many queues and many messages?"""
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ SCREENS = {
     "messages": "/queues/deep/messages",
     "dead letters": "/dead-letters",
 }
-# Remembers when the page had its heading and nothing was loading any more.
+# Records when the page has its heading and nothing is loading any more.
 WATCH = """
 sessionStorage.setItem("restante.key", "%s");
 new MutationObserver(() => {
@@ -30,7 +30,7 @@ new MutationObserver(() => {
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Open each screen in a browser that has nothing of it yet, until all of it is there."""
+    """Open each screen in a browser with an empty cache, until it is complete."""
     size = f"{plan.queues:,} queues and {plan.backlog:,} messages"
     with servers.restante() as service:
         _fill(service, plan)
@@ -50,7 +50,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
 
 
 def _fill(service: Service, plan: Plan) -> None:
-    """Make many queues, a few of which hold half of the messages together; one more holds the other half."""
+    """Create many queues, some of which hold half of the messages together; one more queue holds the other half."""
     service.ask("PUT", "/v1/queues/deep", {})
     service.ask("PUT", "/v1/queues/source", {"dead_letter": {"queue": "deep", "max_receives": 3}})
     service.fill("deep", plan.backlog // 2)
@@ -66,7 +66,7 @@ def _fill(service: Service, plan: Plan) -> None:
 
 
 def _view(service: Service, browser: Browser, path: str) -> float:
-    """Return the milliseconds from asking for a screen until it is whole."""
+    """Return the milliseconds from requesting a screen until it is complete."""
     key = service.headers[0].rpartition(" ")[2]
     with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
         context.add_init_script(WATCH % key)

@@ -1,4 +1,4 @@
-"""What does it cost to be told of what was sent before?"""
+"""How much slower are sends with a deduplication id?"""
 
 from collections.abc import Iterator
 

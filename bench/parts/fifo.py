@@ -1,4 +1,4 @@
-"""What does order cost? The more groups, the more consumers can work at a time."""
+"""How much slower are fifo queues? The more groups there are, the more consumers can work at the same time."""
 
 from collections.abc import Iterator
 

@@ -8,7 +8,7 @@ from bench.plan import Plan
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Put it on a responder that does nothing."""
+    """Measure the load generator against a responder that does nothing."""
     with servers.responder() as server:
         seen = server.load(scripts.NOOP, connections=plan.busiest, seconds=plan.seconds)
     yield Figure("load generator", "requests/s from a trivial responder", seen.rate, "/s", at_least(100_000))

@@ -1,4 +1,4 @@
-"""Do cycles slow down while somebody keeps a transaction open elsewhere, so that vacuum cannot clean up?"""
+"""Do cycles slow down while a transaction is kept open elsewhere, so that vacuum cannot clean up?"""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from bench.servers import Service
 
 READING = ("begin isolation level repeatable read", "select count(*) from project")
 WRITING = ("begin", "insert into bench_elsewhere values (1)")
-NOBODY: tuple[str, ...] = ()
+NOTHING: tuple[str, ...] = ()
 FIFO: dict[str, object] = {"type": "fifo"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is held meanwhile, and what queue is used."""
+    """The transaction that is held open, and the queue that is used."""
 
     title: str
     statements: tuple[str, ...]
@@ -29,10 +29,10 @@ class Case:
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Keep the load on, open the transaction, and compare the last seconds with the first."""
+    """Open the transaction under load, and compare the last seconds with the first."""
     reading, writing = (f"a {kind} transaction held for {plan.held} s" for kind in ("reading", "writing"))
     for case in (
-        Case("no transaction held (control)", NOBODY, None),
+        Case("no transaction held (control)", NOTHING, None),
         Case(reading, READING, at_least(0.9)),
         Case(writing, WRITING, at_least(0.8)),
         Case(f"max_length, {writing}", WRITING, at_least(0.5), {"max_length": 100_000}),
@@ -61,7 +61,7 @@ def _figure(case: Case, plan: Plan) -> Figure:
 def _watch(plan: Plan, case: Case) -> load.Load:
     seconds = plan.before + plan.held + plan.after
     with servers.restante() as service, service.queue("bench", **case.config) as queue:
-        # Its table stands before anything is measured.
+        # Create the transaction's table before anything is measured.
         asyncio.run(_prepare(service.database_url))
         under_load = service.begin_load(
             case.script, connections=plan.busiest, seconds=seconds, spread=case.groups, values={"queue": queue}

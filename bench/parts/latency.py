@@ -14,13 +14,13 @@ from bench.plan import Plan
 from bench.scripts import PAYLOAD
 from bench.servers import Server
 
-# Long enough for a receive to be parked after it was written.
-PARKING_SECONDS = 0.02
+# Long enough for a receive to be waiting after it was written.
+SETTLE_SECONDS = 0.02
 
 
 @dataclass
 class Connection:
-    """One keep-alive connection with as little of its own between the socket and the clock as possible."""
+    """One keep-alive connection, with as little code between the socket and the clock as possible."""
 
     server: Server
     reader: asyncio.StreamReader
@@ -43,7 +43,7 @@ class Connection:
         self.writer.write("\r\n".join([*lines, "", ""]).encode() + content)
 
     async def answer(self) -> tuple[float, Any]:
-        """Read an answer: when it was complete, and what it says."""
+        """Read an answer; return when it was complete, and its decoded body."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
         status, length = int(head[9:12]), 0
         for line in head.split("\r\n"):
@@ -57,14 +57,14 @@ class Connection:
         return now, json.loads(content) if content else None
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.writer.close()
         with suppress(OSError):
             await self.writer.wait_closed()
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Park a receive, send, and take the time until it returns; same and other process in turns."""
+    """Start a receive, send a message, and measure when the receive returns; same and other process in turns."""
     with servers.restante() as service, servers.restante(beside=service) as other, service.queue("bench"):
         same, across = asyncio.run(_rounds(plan.wakes, service, other))
     yield _figure("same process", same, 10)
@@ -85,10 +85,10 @@ async def _rounds(count: int, service: Server, other: Server) -> tuple[list[floa
 
 async def _wake(receiver: Connection, sender: Connection) -> float:
     receiver.ask("POST", "/v1/queues/bench/messages/receive", {"wait": 20})
-    await asyncio.sleep(PARKING_SECONDS)
+    await asyncio.sleep(SETTLE_SECONDS)
     began = time.perf_counter()
     sender.ask("POST", "/v1/queues/bench/messages", {"body": PAYLOAD})
-    # The send's answer waits in its socket meanwhile.
+    # The answer to the send waits in its socket meanwhile.
     arrived, received = await receiver.answer()
     await sender.answer()
     sender.ask("DELETE", f"/v1/receipts/{received['messages'][0]['receipt']}")
@@ -100,7 +100,7 @@ def _figure(where: str, times: list[float], limit: float) -> Figure:
     ordered = sorted(times)
     p50, p99 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
     return Figure(
-        name=f"send → parked receive returns, {where}",
+        name=f"send → waiting receive returns, {where}",
         formula="p99 from the send's first byte to the receive's last",
         value=p99,
         unit="ms",

@@ -1,4 +1,4 @@
-"""What does a project notice of another one that asks for ten times what it may?"""
+"""How much does a project that makes ten times as many requests as its limit slow down another one?"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from bench.servers import Service
 
 LIMIT = 200
 FLOOD = 10
-# The neighbour's own use: far below what the service can do, as a process that is full is slow for everybody.
+# The neighbour's own load: far below the capacity of the service, because a busy process is slow for all clients.
 CYCLES_PER_SECOND = 200
 
 
@@ -47,7 +47,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
 
 
 def _project(service: Service, name: str, limits: dict[str, int]) -> Service:
-    """Make a project; return the service as that project uses it."""
+    """Create a project; return the service with that project's header."""
     service.ask("PUT", f"/v1/projects/{name}", {"limits": limits})
     return replace(service, headers=(*service.headers, f"Restante-Project: {name}"))
 

@@ -1,4 +1,4 @@
-"""Other queues over HTTP, in turns with ours."""
+"""How fast are other queues over HTTP? They are measured in turns with Restante."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from bench.servers import Server
 
 @dataclass(frozen=True)
 class Peer:
-    """A queue server with its own way to be asked."""
+    """A queue server with the scripts for its API."""
 
     title: str
     server: Server
@@ -30,24 +30,24 @@ def measure(plan: Plan) -> Iterator[Figure]:
     """Compare sends and cycles at the busiest number of connections."""
     with ExitStack() as stack:
         service = stack.enter_context(servers.restante())
-        ours = Peer("Restante", service, scripts.SEND, scripts.CYCLE, _anew)
+        restante = Peer("Restante", service, scripts.SEND, scripts.CYCLE, _recreated)
         plain = stack.enter_context(servers.plain(service.database_url))
         moto, ministack = stack.enter_context(servers.moto()), stack.enter_context(servers.ministack())
         for peer in (
-            Peer("a plain FastAPI queue, durable", plain, scripts.SEND, scripts.CYCLE, _anew),
+            Peer("a plain FastAPI queue, durable", plain, scripts.SEND, scripts.CYCLE, _recreated),
             Peer("MiniStack's SQS, in memory", ministack, scripts.SQS_SEND, scripts.SQS_CYCLE, _sqs_queue),
             Peer("moto's SQS, in memory", moto, scripts.SQS_SEND, scripts.SQS_CYCLE, _sqs_queue),
         ):
-            yield from _compare(plan, service, ours, peer)
+            yield from _compare(plan, service, restante, peer)
 
 
-def _compare(plan: Plan, service: servers.Service, ours: Peer, peer: Peer) -> Iterator[Figure]:
+def _compare(plan: Plan, service: servers.Service, restante: Peer, peer: Peer) -> Iterator[Figure]:
     for connections in plan.connections:
         for what in ("send", "cycle"):
             pairs = []
             for _ in range(plan.rounds):
                 database.quiet(service.database_url)
-                pairs.append([one.rate(getattr(one, what), connections, plan.seconds) for one in (peer, ours)])
+                pairs.append([one.rate(getattr(one, what), connections, plan.seconds) for one in (peer, restante)])
             theirs, mine = (list(rates) for rates in zip(*pairs, strict=True))
             yield ratio(
                 f"{what}, {connections} connections: {peer.title}",
@@ -57,8 +57,8 @@ def _compare(plan: Plan, service: servers.Service, ours: Peer, peer: Peer) -> It
             )
 
 
-def _anew(server: Server) -> dict[str, str]:
-    """Empty the queue by making it anew."""
+def _recreated(server: Server) -> dict[str, str]:
+    """Empty the queue by creating it again."""
     server.request("DELETE", "/v1/queues/bench")
     server.request("PUT", "/v1/queues/bench", {})
     return {"queue": "bench"}
@@ -73,5 +73,5 @@ def _sqs_queue(server: Server) -> dict[str, str]:
             raise RuntimeError(message)
         return answer or {}
 
-    # It purges a queue once a minute at most: a new one each time.
+    # A new queue each time, because a purge is allowed only once a minute.
     return {"queue_url": call("CreateQueue", QueueName=f"bench-{secrets.token_hex(4)}")["QueueUrl"]}

@@ -1,4 +1,4 @@
-"""How many signed deliveries a second does one process make, and what do quick endpoints notice of a slow one?"""
+"""How many signed deliveries per second does a process make, and how much does a slow endpoint slow down quick ones?"""
 
 import http.client
 import re
@@ -12,21 +12,21 @@ from bench.figures import Figure, at_least, at_most, ratio
 from bench.plan import Plan
 from bench.servers import Server, Service
 
-# Endpoints: how many requests each may have in flight.
+# Numbers of endpoints, with how many requests each may have in flight.
 SIZES = {10: 40, 200: 10}
-# Endpoints that answer at once, and what they get together.
+# The number of endpoints that answer at once, and the messages that they get together.
 _QUICK = 10
 _MESSAGES_PER_SECOND = 100
-# More than a process has slots.
+# More than the slots of a process.
 _SLOW_CONCURRENCY = 1000
 _SETTLE_SECONDS = 2
-# A fill is of whole batches.
+# Queues are filled with whole batches.
 _BATCH = 1000
 _settled = re.compile(r'restante_messages_settled_total\{action="delete"\} (\S+)').search
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Yield deliveries a second, commits included, with few endpoints and with many."""
+    """Measure deliveries per second, including their commits, with few endpoints and with many."""
     for endpoints, concurrency in SIZES.items():
         with servers.restante() as service, servers.responder() as sink:
             yield _deliveries(plan, service, sink, endpoints, concurrency)
@@ -55,7 +55,7 @@ def _deliveries(plan: Plan, service: Service, sink: Server, endpoints: int, conc
 
 
 def _rate(service: Service, seconds: float) -> float:
-    """Return how many messages a second are delivered and gone."""
+    """Return how many messages per second are delivered and deleted."""
     began, before = time.monotonic(), _delivered(service)
     time.sleep(seconds)
     after, ended = _delivered(service), time.monotonic()
@@ -93,7 +93,7 @@ def _beside_a_slow_one(plan: Plan, service: Service, receiver: Server) -> Figure
 
 
 def _p99(service: Service, receiver: Server, queues: list[str], seconds: float) -> float:
-    """Send at an even pace; return what 99 of 100 took at most, in ms."""
+    """Send at an even pace; return the 99th percentile of the times until messages arrived, in ms."""
     receiver.request("GET", "/")
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
     headers = dict(header.split(": ", 1) for header in service.headers)

@@ -1,4 +1,4 @@
-"""Do many queues cost more than one?"""
+"""Are many queues slower than one?"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How fast do dead letters come back, and what does their queue notice?"""
+"""How fast does a redrive move dead letters, and how much does it slow down their queue?"""
 
 import time
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ def measure(plan: Plan) -> Iterator[Figure]:
         service.fill(dead, plan.redriven)
         database.quiet(service.database_url)
         under_load = service.begin_load(
-            scripts.CYCLE, connections=plan.busiest, seconds=plan.before + plan.patience, values={"queue": busy}
+            scripts.CYCLE, connections=plan.busiest, seconds=plan.before + plan.watched, values={"queue": busy}
         )
         time.sleep(plan.before)
         seconds = _redrive(service, dead, busy)
         seen = under_load.finish()
     before = median(seen.per_second[1 : plan.before - 1])
-    # The whole seconds of it; the load began a little earlier than the watch.
+    # The redrive's whole seconds; the load began a little earlier than the clock here.
     during = seen.per_second[plan.before : plan.before + max(1, int(seconds))]
     yield Figure(
         name=f"redrive of {plan.redriven:,} messages into a queue under load",
@@ -47,7 +47,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
 
 
 def _redrive(service: Service, dead: str, to: str) -> float:
-    """Return how many seconds it took."""
+    """Redrive all messages; return how many seconds it took."""
     began = time.monotonic()
     _, task = service.request("POST", f"/v1/queues/{dead}/redrive", {"to": to})
     while task["state"] == "running":

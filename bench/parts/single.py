@@ -1,4 +1,4 @@
-"""One connection: what does HTTP add to the INSERT that cannot be avoided?"""
+"""How much longer is a send over one HTTP connection than the INSERT that it needs at least?"""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ INSERT = "insert into bench_message (queue_number, id, body) values (1, $1, $2)"
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Take the p50 of a send over HTTP and of one prepared INSERT over the same PostgreSQL socket, in turns."""
+    """Compare the p50 of a send over HTTP and of a prepared INSERT over the same PostgreSQL socket, in turns."""
     sends, inserts = [], []
     with servers.restante() as service, service.queue("bench") as queue:
         asyncio.run(_make_table(service.database_url))

@@ -1,4 +1,4 @@
-"""What does one WebSocket carry, beside one HTTP connection, and how soon does a message come?"""
+"""How many messages does one WebSocket carry, compared with one HTTP connection, and how soon does a message arrive?"""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from bench.figures import Figure, at_least, ratio
 from bench.plan import Plan
 from bench.servers import Service
 
-# Messages under way at the same time; what each has to be of the cycles over one HTTP connection.
+# The number of messages in progress at the same time, with the bound of the ratio to cycles over one HTTP connection.
 CREDITS = {1: None, 100: at_least(3)}
 _RATE = 100
 
@@ -39,7 +39,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
             each = [quantiles(one, n=100)[place] * 1000 for one in took]
             yield Figure(
                 name=f"delivery over WebSocket, {name}",
-                formula="from the begin of a send by HTTP to the message's frame",
+                formula="from the start of a send by HTTP to the message's frame",
                 value=median(each),
                 unit="ms",
                 low=min(each),
@@ -54,7 +54,7 @@ def _open(service: Service) -> connect:
 
 
 async def _streamed(service: Service, credit: int, seconds: float) -> float:
-    """Keep so many messages under way; return how many a second come all the way."""
+    """Keep `credit` messages in progress; return how many per second are sent, delivered and acknowledged."""
     async with _open(service) as connection:
         await connection.recv()
         await connection.send(f'{{"type":"credit","n":{credit}}}')
@@ -78,7 +78,7 @@ async def _send(connection: ClientConnection) -> None:
 
 
 async def _latencies(service: Service, seconds: float) -> list[float]:
-    """Send by HTTP at an even pace; return how long each took to come."""
+    """Send by HTTP at an even pace; return how many seconds each message took to arrive."""
     took: list[float] = []
     async with _open(service) as connection:
         await connection.recv()

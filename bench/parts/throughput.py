@@ -1,4 +1,4 @@
-"""Sends, cycles and batches beside the no-op, in turns."""
+"""How fast are sends, cycles and batches, compared with an endpoint that does nothing?"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,47 +15,48 @@ BATCH = 10
 
 @dataclass
 class Case:
-    """One kind of use, with what was seen of it and of the no-op right before."""
+    """One kind of use, with its measurements and those of the no-op right before each."""
 
     title: str
     unit: str
     script: str
     bound: Bound
-    # What is counted: cycles, or the things that this step took from its answers.
+    # The step whose values are counted; None: cycles are counted.
     counted: str | None = None
-    ours: list[Load] = field(default_factory=list)
+    service: list[Load] = field(default_factory=list)
     noop: list[Load] = field(default_factory=list)
 
     def measure(self, plan: Plan, connections: int, noop: Server, service: Service) -> None:
-        """Add one pair."""
+        """Add one pair of measurements."""
         database.quiet(service.database_url)
         self.noop.append(noop.load(scripts.NOOP, connections=connections, seconds=plan.seconds))
         with service.queue("bench") as queue:
             seen = service.load(self.script, connections=connections, seconds=plan.seconds, values={"queue": queue})
-        self.ours.append(seen)
+        self.service.append(seen)
 
     def figure(self, connections: int, *, asked: bool) -> Figure:
         """Compare the pairs."""
-        rates = [self._rate(seen) for seen in self.ours]
-        troubles = [trouble for seen in self.ours for trouble in seen.troubles("ours")]
+        rates = [self._rate(seen) for seen in self.service]
+        troubles = [trouble for seen in self.service for trouble in seen.troubles("service")]
         troubles += [trouble for seen in self.noop for trouble in seen.troubles("no-op")]
         return ratio(
             f"{self.title}, {connections} connections",
             (self.unit, rates),
             ("no-op/s", [seen.rate for seen in self.noop]),
             self.bound if asked else None,
-            [*troubles, self._cpu(), _latency(self.ours[-1])],
+            [*troubles, self._cpu(), _latency(self.service[-1])],
         )
 
     def _rate(self, seen: Load) -> float:
         return seen.values_per_second(self.counted) if self.counted else seen.rate
 
     def _cpu(self) -> str:
-        """Compare by the processor time of the server's process, which shows the same on a busy machine."""
-        ours = median(seen.server_cpu / self._rate(seen) for seen in self.ours) * 1e6
+        """Compare the processor time of the server's process, which is the same on a busy machine."""
+        service = median(seen.server_cpu / self._rate(seen) for seen in self.service) * 1e6
         noop = median(seen.server_cpu / seen.rate for seen in self.noop) * 1e6
         return (
-            f"processor time of the server for each: {ours:.0f} µs, no-op {noop:.0f} µs; no-op ÷ ours {noop / ours:.2f}"
+            f"processor time of the server for each: {service:.0f} µs, no-op {noop:.0f} µs; "
+            f"no-op ÷ service {noop / service:.2f}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What does it cost to publish to several queues, and to one of many subscriptions that do not match?"""
+"""How fast are publishes to several queues, and to a topic with many subscriptions that do not match?"""
 
 from collections.abc import Iterator
 from statistics import median
@@ -14,7 +14,7 @@ _CONNECTIONS = 16
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Yield publishes a second to some queues, and to ten of ten ÷ ten of a thousand."""
+    """Measure publishes per second to some queues, and to ten of a thousand compared with ten of ten."""
     with servers.restante() as service:
         for place in range(SUBSCRIPTIONS):
             service.ask("PUT", f"/v1/queues/copy-{place}", {"retention": 60})

@@ -10,13 +10,13 @@ app = FastAPI()
 
 
 class Message(BaseModel):
-    """What a send carries at the least."""
+    """The least that a send carries."""
 
     body: str
 
 
 @app.post("/messages", status_code=201)
-async def send(message: Message) -> dict[str, str]:  # noqa: ARG001 - it is there to be read
+async def send(message: Message) -> dict[str, str]:  # noqa: ARG001 - FastAPI reads it
     """Do nothing."""
     return {}
 

@@ -1,4 +1,4 @@
-"""The queue that one writes in an afternoon: FastAPI, an asyncpg pool, SKIP LOCKED, one statement a request."""
+"""A queue written in an afternoon: FastAPI, an asyncpg pool, SKIP LOCKED, one statement for each request."""
 
 import os
 import sys
@@ -36,13 +36,13 @@ PURGE = "delete from plain_message where queue = $1"
 
 
 class Message(BaseModel):
-    """What is sent."""
+    """A message to send."""
 
     body: str
 
 
 class Wanted(BaseModel):
-    """What a consumer asks for."""
+    """A consumer's request for messages."""
 
     max_messages: int = 1
 
@@ -61,13 +61,13 @@ app = FastAPI(lifespan=lifespan)
 
 @app.put("/v1/queues/{queue}", status_code=201)
 async def create_queue(queue: str) -> dict[str, str]:
-    """Queues need no row of their own here."""
+    """Do nothing, because queues have no row of their own here."""
     return {"name": queue}
 
 
 @app.delete("/v1/queues/{queue}", status_code=204, response_class=Response)
 async def delete_queue(queue: str, request: Request) -> None:
-    """Remove what is in the queue."""
+    """Delete all messages of the queue."""
     await request.app.state.pool.execute(PURGE, queue)
 
 
@@ -90,7 +90,7 @@ async def receive(queue: str, wanted: Wanted, request: Request) -> dict[str, Any
 
 @app.delete("/v1/receipts/{receipt}", status_code=204, response_class=Response)
 async def delete(receipt: UUID, request: Request) -> None:
-    """Consume a message."""
+    """Delete a consumed message."""
     if await request.app.state.pool.fetchval(DELETE, receipt) is None:
         raise HTTPException(404)
 

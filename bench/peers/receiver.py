@@ -1,7 +1,7 @@
-"""A receiver of webhooks: /quick takes a message at once, /slow after half a minute.
+"""A receiver of webhooks: /quick answers at once, /slow after half a minute.
 
-The body of a quick one is the time at which it was sent, in nanoseconds of the machine's monotonic clock; GET tells how
-many seconds each took since the last GET.
+The body of a message to /quick is the time at which it was sent, in nanoseconds of the machine's monotonic clock. GET
+returns how many seconds each message took to arrive, for those since the last GET.
 """
 
 import asyncio

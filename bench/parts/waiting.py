@@ -1,4 +1,4 @@
-"""What does a waiting receive cost?"""
+"""How much memory and how many database connections does a waiting receive take?"""
 
 import select
 import socket
@@ -19,13 +19,13 @@ ANSWER_SECONDS = 60
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Park many receives on connections of their own, weigh the process, then wake every one of them."""
+    """Let many receives wait on connections of their own, measure the process's memory, then wake all of them."""
     servers.raise_open_files()
     with servers.restante() as service, service.queue("bench") as queue:
-        # What is imported and allocated once is no receive's memory.
-        _park_and_wake(service, queue, REHEARSAL)
-        weight, connections, answered = _park_and_wake(service, queue, plan.parked)
-    name = f"{plan.parked:,} parked receives"
+        # A rehearsal, because memory that is imported and allocated once does not belong to the receives.
+        _wait_and_wake(service, queue, REHEARSAL)
+        weight, connections, answered = _wait_and_wake(service, queue, plan.waiting)
+    name = f"{plan.waiting:,} waiting receives"
     yield Figure(
         name=f"{name}: database connections",
         formula="client connections of PostgreSQL that were not there before",
@@ -34,19 +34,19 @@ def measure(plan: Plan) -> Iterator[Figure]:
     )
     yield Figure(
         name=f"{name}: memory of each",
-        formula=f"growth of resident memory ÷ {plan.parked:,}",
-        value=weight / plan.parked / 1024,
+        formula=f"growth of resident memory ÷ {plan.waiting:,}",
+        value=weight / plan.waiting / 1024,
         unit="KB",
         bound=at_most(30),
         raw={"growth MB": weight / 2**20, "answered when messages came": answered},
-        notes=() if answered == plan.parked else (f"only {answered} of {plan.parked} answered when messages came",),
+        notes=() if answered == plan.waiting else (f"only {answered} of {plan.waiting} answered when messages came",),
     )
 
 
-def _park_and_wake(service: Service, queue: str, count: int) -> tuple[int, int, int]:
+def _wait_and_wake(service: Service, queue: str, count: int) -> tuple[int, int, int]:
     before, backends = resident(service.pid), database.backends(service.database_url)
     with ExitStack() as stack:
-        receives = [stack.enter_context(closing(_park(service, queue))) for _ in range(count)]
+        receives = [stack.enter_context(closing(_receive(service, queue))) for _ in range(count)]
         weight = _settled(service.pid) - before
         held = database.backends(service.database_url) - backends
         service.load(
@@ -60,7 +60,7 @@ def _park_and_wake(service: Service, queue: str, count: int) -> tuple[int, int, 
         return weight, held, _answered(receives)
 
 
-def _park(service: Service, queue: str) -> socket.socket:
+def _receive(service: Service, queue: str) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", service.port))
     body = b'{"wait":60}'
     head = [f"POST /v1/queues/{queue}/messages/receive HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
@@ -83,7 +83,7 @@ def _answered(receives: list[socket.socket]) -> int:
 
 
 def resident(pid: int) -> int:
-    """Octets of memory that a process has in RAM."""
+    """Return the bytes of memory that a process has in RAM."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
@@ -92,7 +92,7 @@ def resident(pid: int) -> int:
 
 
 def _settled(pid: int) -> int:
-    """Wait until the process has stopped growing: everything that was sent is parked."""
+    """Wait until the process has stopped growing, because all receives are waiting; return its memory."""
     deadline, last = time.monotonic() + SETTLE_SECONDS, -1
     while time.monotonic() < deadline:
         now = resident(pid)
