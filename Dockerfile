@@ -2,14 +2,14 @@
 ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim-trixie AS build
-COPY requirements.lock requirements-node.lock /build/
+COPY requirements-otel.lock requirements-node.lock /build/
 RUN python -m venv /opt/restante \
-    && /opt/restante/bin/pip install --no-cache-dir --require-hashes -r /build/requirements.lock \
+    && /opt/restante/bin/pip install --no-cache-dir --require-hashes -r /build/requirements-otel.lock \
     && python -m venv /opt/node \
     && /opt/node/bin/pip install --no-cache-dir --require-hashes -r /build/requirements-node.lock
 COPY dashboard /build/dashboard
 RUN /opt/node/bin/python /build/dashboard/build.py
-COPY pyproject.toml README.md /build/
+COPY pyproject.toml README.md LICENSE /build/
 COPY service /build/service
 COPY migrations /build/migrations
 COPY openapi /build/openapi
@@ -28,5 +28,5 @@ EXPOSE 8080
 # The service drains for up to 25 s, and ends within 30.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ.get(\"RESTANTE_PORT\", 8080)}/readyz', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ.get(\"RESTANTE_PORT\", 8080)}/healthz', timeout=2)"]
 CMD ["restante", "serve"]

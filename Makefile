@@ -31,7 +31,7 @@ ifdef ARGS
 	@$(bin)/python -m pytest $(ARGS)
 else
 	@$(npm) test --silent
-	@$(bin)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone"
+	@$(bin)/python -m pytest --numprocesses 2 --dist worksteal -m "not alone"
 	@$(bin)/python -m pytest -m alone
 endif
 
@@ -40,7 +40,7 @@ dashboard: $(packages)  ## the dashboard with reload, on http://127.0.0.1:8081, 
 
 bundle: $(bundle)  ## build the dashboard into service/dashboard
 
-screenshots: $(development) $(bundle)  ## photograph every screen of the dashboard, into docs/images
+screenshots: $(development) $(bundle)  ## photograph every screen of the dashboard, into build/screenshots
 	@$(bin)/python tests/dashboard/screenshots.py
 
 check: $(development) $(packages)  ## look for mistakes without running anything: style, types, directions of imports, dependencies
@@ -65,6 +65,7 @@ openapi: $(development)  ## write openapi/openapi.json
 
 lock:  ## resolve the dependencies anew (needs uv)
 	$(compile) pyproject.toml --group build -o requirements.lock
+	$(compile) pyproject.toml --extra otel --group build -c requirements.lock -o requirements-otel.lock
 	$(compile) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
 	$(compile) pyproject.toml --group bench -c requirements.lock -o requirements-bench.lock
 	$(compile) --group pyproject.toml:node -o requirements-node.lock

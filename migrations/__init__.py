@@ -1,1 +1,1 @@
-"""The schema, one step after another; run by service/store/migrate.py."""
+"""The migrations of the database schema, which service/store/database/migrate.py runs."""

@@ -1,8 +1,8 @@
-"""Run by Alembic for every command: on the connection that service/store/migrate.py hands in."""
+"""Alembic's environment. It uses the connection that service/store/database/migrate.py provides."""
 
 from alembic import context
 
-from service.store.tables import metadata
+from service.store.database.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

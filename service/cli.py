@@ -2,19 +2,23 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from service import __version__, doctor, embedded, main, server
+from service import __version__, doctor, embedded, main, server, tracing
 from service.settings import Settings
-from service.store.migrate import SchemaMismatch, head
-from service.store.migrate import migrate as migrate_schema
+from service.store.database.migrate import SchemaMismatch, head
+from service.store.database.migrate import migrate as migrate_schema
+from service.store.database.secret_keys import WrongSecretKey, adopt
 
 app = typer.Typer(
     name="restante",
@@ -26,45 +30,90 @@ app = typer.Typer(
 key = typer.Typer(help="API keys of a running service.", no_args_is_help=True)
 app.add_typer(key, name="key")
 
-Url = Annotated[str, typer.Option(envvar="RESTANTE_URL", help="Where the service answers.")]
-Project = Annotated[str | None, typer.Option(help="The project; default: `default`.")]
+UrlOption = Annotated[str, typer.Option(envvar="RESTANTE_URL", help="The URL of the service.")]
+ProjectOption = Annotated[str | None, typer.Option(help="The project; default: `default`.")]
 _HERE = "http://127.0.0.1:8080"
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer requires it
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def restante(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Handle the options before a command."""
 
 
 @app.command()
 def serve() -> None:
-    """Start the service, with its own PostgreSQL unless RESTANTE_DATABASE_URL names one."""
-    with _told():
+    """Start the service, with an embedded PostgreSQL unless RESTANTE_DATABASE_URL is set."""
+    with _exit_on_known_errors():
         raise typer.Exit(server.serve(_settings()))
 
 
 @app.command()
 def migrate() -> None:
-    """Bring the database's schema up to date."""
-    with _told():
-        settings = _settings()
-        running = settings.database_url is None and embedded.holder(settings.data_dir) is not None
-        with contextlib.ExitStack() as stack:
-            if running:
-                url = embedded.url_of(settings.data_dir)
-            elif settings.database_url is None:
-                url = stack.enter_context(embedded.running(settings.data_dir))
-            else:
-                url = (settings.database_direct_url or settings.database_url).get_secret_value()
-            asyncio.run(migrate_schema(url))
+    """Upgrade the database schema to this version."""
+    with _exit_on_known_errors(), _database(_settings()) as url:
+        asyncio.run(migrate_schema(url))
     typer.echo(f"The schema is at revision {head()}.")
+
+
+@app.command()
+def adopt_key() -> None:
+    """Use the current secret key for a database whose former secret key is lost.
+
+    Receipts and cursors signed with the former key become invalid. Webhooks encrypted with it are disabled and must be
+    created again.
+    """
+    with _exit_on_known_errors():
+        settings = _settings()
+        with _database(settings) as url:
+            lost = asyncio.run(adopt(url, server.secret_keys(settings)))
+    typer.echo(
+        f"The database now uses this secret key. Webhooks that could not be decrypted and were disabled: {lost}."
+    )
 
 
 @app.command("doctor")
 def examine() -> None:
-    """Look for what is wrong, and say what to do."""
-    with _told():
+    """Check the installation, and say how to fix problems."""
+    with _exit_on_known_errors():
         settings = _settings()
     failed = False
     for finding in doctor.collect(settings):
         typer.echo(f"{finding.state:<5} {finding.text}")
         failed = failed or finding.state == doctor.State.FAIL
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="The file to create.")]) -> None:
+    """Back up the embedded database and its keys to one file. The service may be running or stopped."""
+    with _exit_on_known_errors():
+        settings = _embedded()
+        if not embedded.is_made(settings.data_dir):
+            message = f"The data folder {settings.data_dir} has no database. Set RESTANTE_DATA_DIR to another one."
+            raise embedded.CannotStart(message)
+        with _database(settings):
+            embedded.back_up(settings.data_dir, file)
+    typer.echo(f"{file} contains the database and the keys ({file.stat().st_size} bytes). Keep it like a password.")
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="A file written by `restante backup`.")]) -> None:
+    """Create a data folder from a backup."""
+    with _exit_on_known_errors():
+        settings = _embedded()
+        embedded.restore(settings.data_dir, file)
+    typer.echo(f"The backup is restored to {settings.data_dir}. Start the service with `restante serve`.")
 
 
 @app.command()
@@ -84,26 +133,27 @@ def create_key(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[list[str], typer.Option(help="send, receive, browse, manage or admin; may be repeated.")],
     queue: Annotated[
-        list[str] | None, typer.Option(help="A pattern such as 'orders-*'; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(help="A queue name or a pattern such as 'orders-*'; may be repeated. Default: all queues."),
     ] = None,
-    expires_at: Annotated[datetime | None, typer.Option(help="When it ends, in UTC.")] = None,
-    project: Project = None,
-    url: Url = _HERE,
+    expires_at: Annotated[datetime | None, typer.Option(help="When the key expires, in UTC.")] = None,
+    project: ProjectOption = None,
+    url: UrlOption = _HERE,
 ) -> None:
-    """Make a key and print its secret, which is shown this once."""
+    """Create a key and print its secret, which is shown only once."""
     wanted: dict[str, Any] = {"name": name, "scopes": scope, "queues": queue or ["*"]}
     if expires_at is not None:
         wanted["expires_at"] = f"{expires_at.isoformat()}Z"
-    made = _ask("POST", url, "/v1/keys", project, json=wanted).json()
+    made = _request_as_operator("POST", url, "/v1/keys", project, json=wanted).json()
     typer.echo(f"{made['id']}  {made['secret']}")
 
 
 @key.command("list")
-def list_keys(project: Project = None, url: Url = _HERE) -> None:
-    """List the keys, without their secrets."""
+def list_keys(project: ProjectOption = None, url: UrlOption = _HERE) -> None:
+    """List the project's keys, without their secrets."""
     cursor = None
     while True:
-        page = _ask("GET", url, "/v1/keys", project, params={"cursor": cursor} if cursor else {}).json()
+        page = _request_as_operator("GET", url, "/v1/keys", project, params={"cursor": cursor} if cursor else {}).json()
         for found in page["items"]:
             typer.echo(f"{found['id']}  {found['name']}  {','.join(found['scopes'])}  {','.join(found['queues'])}")
         cursor = page["next_cursor"]
@@ -112,19 +162,27 @@ def list_keys(project: Project = None, url: Url = _HERE) -> None:
 
 
 @key.command("revoke")
-def revoke_key(key_id: Annotated[str, typer.Argument(metavar="ID")], project: Project = None, url: Url = _HERE) -> None:
-    """Revoke a key: within 5 seconds no process takes it any more."""
-    _ask("DELETE", url, f"/v1/keys/{key_id}", project)
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(metavar="ID")], project: ProjectOption = None, url: UrlOption = _HERE
+) -> None:
+    """Revoke a key. All processes refuse it within 5 seconds."""
+    _request_as_operator("DELETE", url, f"/v1/keys/{key_id}", project)
     typer.echo(f"{key_id} is revoked.")
 
 
-def _ask(method: str, url: str, path: str, project: str | None, **content: Any) -> httpx.Response:
-    """Send a request as the operator; end with a sentence if it is refused."""
-    with _told():
+def _setting_error(wrong: ErrorDetails) -> str:
+    """Return the sentence for an invalid setting, or for two settings that contradict each other."""
+    names = [f"RESTANTE_{str(name).upper()}: " for name in wrong["loc"][:1]]
+    return f"{''.join(names)}{wrong['msg'].removeprefix('Value error, ')}."
+
+
+def _request_as_operator(method: str, url: str, path: str, project: str | None, **content: Any) -> httpx.Response:
+    """Send a request with the root key. If it fails, print the reason and exit."""
+    with _exit_on_known_errors():
         headers = {"Authorization": f"Bearer {server.known_root_key(_settings())}"}
         if project is not None:
             headers["Restante-Project"] = project
-        # Proxies are for the way out; the key must not go through one by accident.
+        # Ignore proxy settings, so that the root key is never sent to a proxy by accident.
         with httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as client:
             answer = client.request(method, path, **content)
         if answer.is_error:
@@ -134,18 +192,51 @@ def _ask(method: str, url: str, path: str, project: str | None, **content: Any) 
 
 
 def _settings() -> Settings:
+    """Read the settings. Raises CannotServe for unknown RESTANTE_ variables, which are probably misspelled."""
+    unknown = Settings.unknown(os.environ)
+    if unknown:
+        told = (
+            f"{name} is not a setting{f'; did you mean {near}?' if near else '.'}" for name, near in unknown.items()
+        )
+        raise server.CannotServe(
+            "\n".join([*told, "Correct or unset it; docs/reference/settings.md lists all settings."])
+        )
     return Settings()
 
 
+def _embedded() -> Settings:
+    """Return the settings if they use the embedded database. Raises CannotServe."""
+    settings = _settings()
+    if settings.database_url is not None:
+        message = (
+            "RESTANTE_DATABASE_URL is set, so the database is not embedded: back it up with pg_dump, and keep "
+            "RESTANTE_SECRET_KEY with the backup."
+        )
+        raise server.CannotServe(message)
+    return settings
+
+
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Turn what an operator can do something about into a sentence and exit code 1."""
+def _database(settings: Settings) -> Iterator[str]:
+    """Yield the URL of the database, bypassing a pooler. The embedded database is started if it is not running."""
+    if settings.database_url is not None:
+        yield (settings.database_direct_url or settings.database_url).get_secret_value()
+    elif embedded.holder(settings.data_dir) is not None:
+        yield embedded.url_of(settings.data_dir)
+    else:
+        with embedded.running(settings.data_dir) as url:
+            yield url
+
+
+@contextlib.contextmanager
+def _exit_on_known_errors() -> Iterator[None]:
+    """Print errors that the operator can fix, and exit with code 1."""
     try:
         yield
-    except (server.CannotServe, embedded.CannotStart, SchemaMismatch) as error:
+    except (server.CannotServe, embedded.CannotStart, SchemaMismatch, WrongSecretKey, tracing.CannotTrace) as error:
         reason = str(error)
     except ValidationError as error:
-        reason = "\n".join(f"RESTANTE_{str(wrong['loc'][0]).upper()}: {wrong['msg']}." for wrong in error.errors())
+        reason = "\n".join(map(_setting_error, error.errors()))
     except httpx.HTTPError as error:
         reason = f"The service cannot be reached ({error}). Start it with `restante serve`, or set RESTANTE_URL."
     else:

@@ -1,7 +1,7 @@
-"""Which messages a subscription gets: conditions on headers and on fields of a JSON body.
+"""Filters of subscriptions: conditions on a message's headers and on fields of its JSON body.
 
-A filter is what the API takes: `{"headers": {NAME: [condition, …]}, "body": {POINTER: [condition, …]}, "any": [filter,
-…], "all": [filter, …]}`. `parse` checks it once; what it returns is asked for every message.
+A filter in the API is `{"headers": {NAME: [condition, …]}, "body": {POINTER: [condition, …]}, "any": [filter, …],
+"all": [filter, …]}`. `parse` validates it once; the result is then evaluated for every message.
 """
 
 import json
@@ -15,28 +15,29 @@ from typing import Any
 import msgspec
 
 from service.errors import FieldError, InvalidRequest, pointer_of
-from service.model import Draft
+from service.message import Draft
+from service.model import is_token
 
 MAX_CONDITIONS = 100
 MAX_LEVELS = 5
 
 _is_number = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?\Z", re.ASCII).match
-_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
-# RFC 6901, section 4; no body has room for more elements.
+# An array index (RFC 6901, section 4). No body is large enough for longer ones.
 _is_index = re.compile(r"(?:0|[1-9]\d{0,9})\Z", re.ASCII).match
 _is_pointer = re.compile(r"(?:/(?:[^~/]|~[01])*)*\Z").match
 
-# A JSON scalar by its kind, so that true is not 1; numbers by value. What is no scalar is of a kind of its own.
+# A JSON scalar with its kind, so that true differs from 1. Numbers are compared by value. Objects and arrays have
+# a kind of their own.
 Scalar = tuple[str, Any]
 _CONTAINER: Scalar = ("container", None)
 _BEYOND = object()
-# What a field holds: nothing, or values of which one has to meet a condition.
+# The values of a field, None if the message does not have it. A condition holds if one of the values meets it.
 Values = tuple[Scalar, ...] | None
 Condition = Callable[[Values], bool]
 
 
 def scalar(value: Any) -> Scalar:
-    """Return a JSON value as it is compared."""
+    """Return a JSON value in the form in which values are compared."""
     if isinstance(value, str):
         return "string", value
     if isinstance(value, bool):
@@ -52,7 +53,7 @@ def _number(text: str) -> Decimal | object:
     try:
         return Decimal(text)
     except InvalidOperation:
-        # Beyond what numbers can be here: it meets no condition.
+        # The number is out of Decimal's range and meets no condition.
         return _BEYOND
 
 
@@ -60,7 +61,7 @@ _decoder = json.JSONDecoder(parse_float=_number, parse_int=_number)
 
 
 class Subject:
-    """A message as filters see it."""
+    """A message that filters are applied to. Its headers and body are parsed only if needed."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
@@ -71,11 +72,11 @@ class Subject:
 
     @cached_property
     def _body(self) -> Any:
-        """The body if it is JSON, else something without fields."""
+        """The parsed body if it is JSON, otherwise None."""
         return _decoder.decode(self._draft.body.decode()) if self._draft.is_json else None
 
     def values(self, where: "Where") -> Values:
-        """Return what a field holds."""
+        """Return the values of a field."""
         if where.header is not None:
             value = self._headers.get(where.header)
             return None if value is None else (("string", value),)
@@ -97,7 +98,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A field: a header by its name in small letters, or a place in the body by the steps of its JSON Pointer."""
+    """A field of a message: a header's name in lower case, or the steps of a JSON Pointer into the body."""
 
     header: str | None = None
     steps: tuple[str, ...] = ()
@@ -105,7 +106,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field and the conditions of which it has to meet one. `equal`: what it has to be, if all say that."""
+    """A field and its conditions, one of which must hold. `equal`: the values, if all conditions test for equality."""
 
     where: Where
     pointer: str
@@ -113,14 +114,14 @@ class Field:
     equal: frozenset[Scalar] | None
 
     def holds(self, subject: Subject) -> bool:
-        """Tell whether it does."""
+        """Return whether one of the conditions holds."""
         values = subject.values(self.where)
         return any(condition(values) for condition in self.conditions)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """All of its fields and filters have to hold, and one of `any`, if there are some. `pointer`: where it stands."""
+    """A filter: all of `fields` and `all` must hold, and one of `any` unless that is empty. `pointer`: its place."""
 
     pointer: str = ""
     fields: tuple[Field, ...] = ()
@@ -128,7 +129,7 @@ class Filter:
     all: tuple["Filter", ...] = ()
 
     def fails(self, subject: Subject) -> str | None:
-        """Return where the first part stands that does not hold; None: it matches."""
+        """Return the pointer to the first part that does not hold, or None if the message matches."""
         for one in self.fields:
             if not one.holds(subject):
                 return one.pointer
@@ -140,14 +141,14 @@ class Filter:
         return None
 
     def anchors(self) -> Iterator[Field]:
-        """Yield fields that have to be equal to something, whatever else holds."""
+        """Yield the fields that every matching message must have with one of certain values."""
         yield from (one for one in self.fields if one.equal is not None)
         for part in self.all:
             yield from part.anchors()
 
 
 class Router:
-    """Many filters at once. Those that ask for equality of a field are found by its value, however many there are."""
+    """Evaluates many filters. Filters that require a field to equal a value are indexed by that value."""
 
     def __init__(self, filters: Sequence[Filter]) -> None:
         self._filters = filters
@@ -163,7 +164,7 @@ class Router:
                 places.setdefault(value, []).append(place)
 
     def matching(self, subject: Subject) -> list[int]:
-        """Return the places of the filters that a message matches."""
+        """Return the indexes of the filters that a message matches."""
         candidates = set(self._others)
         for where, places in self._by_value.items():
             for value in subject.values(where) or ():
@@ -172,14 +173,14 @@ class Router:
 
 
 def parse(given: Mapping[str, Any], pointer: str = "/filter") -> Filter:
-    """Return a filter as it was given in JSON. Raises InvalidRequest."""
+    """Parse and validate a filter. Raises InvalidRequest."""
     parser = _Parser()
     parsed = parser.filter(given, pointer, 1)
     if parser.conditions > MAX_CONDITIONS:
         detail = f"Must have at most {MAX_CONDITIONS} conditions; this one has {parser.conditions}."
         parser.errors.append(FieldError(pointer, "out_of_range", detail))
     if not parser.errors and not _can_be_kept(given):
-        detail = "Must hold no half of a surrogate pair, and no number beyond 1.8e308."
+        detail = "Must not contain unpaired surrogates or numbers beyond 1.8e308."
         parser.errors.append(FieldError(pointer, "wrong_form", detail))
     if parser.errors:
         raise InvalidRequest(parser.errors)
@@ -187,7 +188,7 @@ def parse(given: Mapping[str, Any], pointer: str = "/filter") -> Filter:
 
 
 def _can_be_kept(given: Mapping[str, Any]) -> bool:
-    """Tell whether a filter can be written as JSON that everybody reads."""
+    """Return whether a filter can be written as standard JSON in UTF-8."""
     try:
         json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
     except ValueError:
@@ -197,7 +198,7 @@ def _can_be_kept(given: Mapping[str, Any]) -> bool:
 
 @dataclass(slots=True)
 class _Parser:
-    """What is found while a filter is read."""
+    """Parses a filter and collects its errors."""
 
     errors: list[FieldError] = field(default_factory=list)
     conditions: int = 0
@@ -210,10 +211,14 @@ class _Parser:
             self.wrong(pointer, "wrong_type", "Must be an object.")
             return Filter()
         if level > MAX_LEVELS:
-            self.wrong(pointer, "out_of_range", f"Must not nest more than {MAX_LEVELS} levels.")
+            self.wrong(pointer, "out_of_range", f"Must not be nested more than {MAX_LEVELS} levels deep.")
             return Filter()
         for name in given.keys() - {"headers", "body", "any", "all"}:
-            self.wrong(pointer + pointer_of(name), "unknown_field", "A filter has headers, body, any and all.")
+            self.wrong(
+                pointer + pointer_of(name),
+                "unknown_field",
+                "A filter can only have `headers`, `body`, `any` and `all`.",
+            )
         fields = [
             *self.fields(given.get("headers", {}), f"{pointer}/headers", _header),
             *self.fields(given.get("body", {}), f"{pointer}/body", _place),
@@ -240,9 +245,14 @@ class _Parser:
         if not isinstance(given, Mapping):
             self.wrong(pointer, "wrong_type", "Must be an object.")
             return
+        seen: set[Where | None] = set()
         for name, wanted in given.items():
             place = pointer + pointer_of(name)
             found = where(name)
+            if found in seen:
+                self.wrong(place, "conflict", "This field is given twice; header names are not case-sensitive.")
+                continue
+            seen.add(found)
             if found is None:
                 self.wrong(place, "invalid_name", "Must be a header's name, or a JSON Pointer (RFC 6901).")
                 continue
@@ -274,7 +284,7 @@ def _never(_values: Values) -> bool:
 
 
 def _header(name: str) -> Where | None:
-    return Where(header=name.lower()) if _is_token(name) else None
+    return Where(header=name.lower()) if is_token(name) else None
 
 
 def _place(pointer: str) -> Where | None:
@@ -283,7 +293,7 @@ def _place(pointer: str) -> Where | None:
     return Where(steps=tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]))
 
 
-# Each returns the condition, or what is wrong with its argument.
+# Each function returns the condition, or an error sentence about its argument.
 
 
 def _prefix(argument: Any) -> Condition | str:
@@ -302,7 +312,7 @@ def _exists(argument: Any) -> Condition | str:
 
 def _anything_but(argument: Any) -> Condition | str:
     if not isinstance(argument, list) or not argument or _CONTAINER in map(scalar, argument):
-        return "Must be a list of strings, numbers, true, false and null, which is not empty."
+        return "Must be a non-empty list of strings, numbers, true, false and null."
     unwanted = frozenset(map(scalar, argument))
     return lambda values: values is not None and any(value not in unwanted for value in values)
 
@@ -336,7 +346,7 @@ def _numeric(argument: Any) -> Condition | str:
 
 
 def _as_number(value: Scalar) -> Decimal | None:
-    """Return a number, or what a string says that reads as one of JSON's."""
+    """Return a number, or the number that a string contains in JSON's syntax; otherwise None."""
     kind, held = value
     if kind == "number":
         return Decimal(held)

@@ -1,6 +1,7 @@
-"""The nouns as small frozen types, and the rules that need nothing but them."""
+"""The domain's types, and the rules that depend only on them."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -8,11 +9,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
-
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
-NAME_RULE = "1 to 128 of A-Z a-z 0-9 . _ ~ -, the first a letter or digit."
-TIME_RULE = "Must be an RFC 3339 time with offset, such as 2026-11-25T08:00:00Z."
+NAME_RULE = "Must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ -, and begin with a letter or digit."
+TIME_RULE = "Must be an RFC 3339 time with an offset, such as 2026-11-25T08:00:00Z."
 _is_name = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z").match
 
 NOTHING = timedelta(0)
@@ -28,7 +27,7 @@ MAX_RECEIVES = 1000
 MAX_GROUP = 128
 MAX_DEDUPLICATION_ID = 128
 MAX_HEADERS = 64
-# A message's header that counts how often webhooks have pushed it on to this service itself, and how often they may.
+# The header that counts how many times webhooks have forwarded a message to this service, and its maximum.
 HOP = "restante-hop"
 MAX_HOPS = 5
 MAX_LABELS = 50
@@ -38,28 +37,37 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 900
 NO_ID = UUID(int=0)
 LEAST_URGENT = 9
-# The group, in a fifo queue, of messages that name none.
+# The group of messages without a group, in a fifo queue.
 NO_GROUP = ""
+
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z").match
 
 
 def is_name(text: str) -> bool:
-    """Tell whether this may name a queue, topic, subscription, webhook or project."""
+    """Return whether the text is a valid name for a queue, topic, subscription, webhook or project."""
     return _is_name(text) is not None
 
 
+def is_token(text: str) -> bool:
+    """Return whether a text may be the name of a header (RFC 9110, section 5.6.2) of up to 128 characters."""
+    return _is_token(text) is not None
+
+
 class Scope(StrEnum):
-    """What a key may do; `admin` includes all others."""
+    """A permission of a key. `admin` includes all other scopes."""
 
     SEND = "send"
     RECEIVE = "receive"
     BROWSE = "browse"
     MANAGE = "manage"
+    # Create keys with at most the same scopes and queues, which expire within a day.
+    GRANT = "grant"
     ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectLimits:
-    """What a project may use at most, over all processes; None: as much as it likes."""
+    """The limits of a project, over all processes; None means unlimited."""
 
     queues: int | None = None
     messages: int | None = None
@@ -73,7 +81,7 @@ UNLIMITED = ProjectLimits()
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A tenant: nothing crosses from one to another."""
+    """A tenant. Projects are isolated from each other."""
 
     id: int
     name: str
@@ -84,7 +92,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as it is kept: its secret is known only to its holder."""
+    """A stored API key, without its secret."""
 
     id: UUID
     project_id: int
@@ -98,7 +106,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: one project, what the key allows there. The operator (root key) has every scope and no key."""
+    """An authenticated caller: its project, and what its key permits. The operator has every scope and no `key`."""
 
     project_id: int
     project_name: str
@@ -106,26 +114,33 @@ class Caller:
     queues: tuple[str, ...] = ("*",)
     expires_at: datetime | None = None
     key: UUID | None = None
-    # None: the project has none. Most have none, and every request asks.
+    # None if the project has no limits, which is the usual case and quick to check for every request.
     limits: ProjectLimits | None = None
 
     @property
     def is_operator(self) -> bool:
-        """Tell whether this is the root key."""
+        """Return whether the caller used the root key."""
         return self.key is None
 
     def has_scope(self, scope: Scope) -> bool:
-        """Tell whether the key carries the scope, itself or by `admin`."""
+        """Return whether the key has the scope, or `admin`."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def covers(self, name: str) -> bool:
-        """Tell whether the key's patterns cover a queue or topic of this name."""
+        """Return whether the key's patterns cover a queue or topic of this name."""
         return self.queues == ("*",) or any(fnmatchcase(name, pattern) for pattern in self.queues)
+
+    def covers_all(self, patterns: Iterable[str]) -> bool:
+        """Return whether the key's patterns cover every name that these patterns cover.
+
+        It suffices to match each pattern as if it were a name, because only a `*` can match its `*`.
+        """
+        return all(self.covers(pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Where a queue's messages go that cannot be delivered: `queue` names one of the same project and type."""
+    """Where unprocessable messages of a queue are moved: `queue` is a queue of the same project and type."""
 
     queue: str
     max_receives: int
@@ -134,7 +149,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class QueueConfig:
-    """What a queue's owner sets. The defaults are the contract's."""
+    """The configuration of a queue. The defaults are part of the API's contract."""
 
     type: str = "standard"
     visibility_timeout: timedelta = timedelta(seconds=30)
@@ -147,14 +162,16 @@ class QueueConfig:
     dead_letter: DeadLetter | None = None
     paused: bool = False
     labels: dict[str, str] = field(default_factory=dict)
+    # None: unused queues are kept.
+    expires_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue as one version of it stands in the database.
+    """A version of a queue in the database.
 
-    `id` lives as long as the queue and is what receipts carry; `number` is what its messages are stored under, and
-    changes when it is purged; `version` changes with everything that hot statements rely on.
+    `id` never changes and is part of receipts. `number` identifies the queue's messages and changes when the queue is
+    purged. `version` changes with everything that hot statements rely on.
     """
 
     id: int
@@ -165,18 +182,18 @@ class Queue:
     config: QueueConfig
     created_at: datetime
     updated_at: datetime
-    # Of the messages that were ever sent to it: 9 minus the priority, the most urgent first.
+    # The urgencies (9 minus priority) of all messages that were ever sent to the queue, the most urgent first.
     urgencies: tuple[int, ...] = (LEAST_URGENT,)
 
     @property
     def is_fifo(self) -> bool:
-        """Tell whether it keeps order within groups."""
+        """Return whether the queue delivers the messages of a group in order."""
         return self.config.type == "fifo"
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """How many messages a queue holds, in which states; `oldest_ready_age` in seconds."""
+    """The number of messages of a queue in each state; `oldest_ready_age` is in seconds."""
 
     ready: int
     delayed: int
@@ -186,33 +203,12 @@ class QueueStats:
 
     @property
     def total(self) -> int:
-        """Return all messages, whatever their state."""
+        """Return the number of messages in all states."""
         return self.ready + self.delayed + self.leased
 
 
-class MessageState(StrEnum):
-    """What a message is, as those see it who look at it."""
-
-    READY = "ready"
-    DELAYED = "delayed"
-    LEASED = "leased"
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingFor:
-    """Why a message is not given out: its lease or delay `until` a time, its group by a message, a paused queue.
-
-    Or what its queue's webhooks wait for, in words, as `detail`.
-    """
-
-    reason: str
-    until: datetime | None = None
-    message_id: UUID | None = None
-    detail: str | None = None
-
-
 class TaskState(StrEnum):
-    """How far a task is."""
+    """The state of a task."""
 
     RUNNING = "running"
     DONE = "done"
@@ -222,7 +218,7 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Work on a queue's messages that goes on after its request was answered. `error` says why it failed."""
+    """A background operation on a queue's messages. `error` says why it failed."""
 
     id: UUID
     kind: str
@@ -236,51 +232,8 @@ class Task:
     updated_at: datetime
 
 
-class Draft(Struct):
-    """A message that is about to be sent.
-
-    `id` is given when it enters a queue. `delay` None is the queue's; `headers` is one JSON object of strings, None
-    when there are none; `content_type` None is application/json; `size` counts the octets of body and headers;
-    `urgency` is 9 minus the priority. `duplicate`: it was there already, and its id is the first one's. `published`: by
-    which topic, under which id, as JSON.
-    """
-
-    body: bytes
-    size: int
-    is_json: bool = True
-    content_type: str | None = None
-    headers: bytes | None = None
-    delay: timedelta | None = None
-    deliver_at: datetime | None = None
-    ttl: timedelta | None = None
-    traceparent: str | None = None
-    tracestate: str | None = None
-    group: str | None = None
-    urgency: int = LEAST_URGENT
-    id: UUID = NO_ID
-    deduplication_id: str | None = None
-    duplicate: bool = False
-    published: str | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        """Tell whether this is nothing but a JSON body."""
-        return (
-            self.is_json
-            and self.headers is None
-            and self.content_type is None
-            and self.traceparent is None
-            and self.delay is None
-            and self.deliver_at is None
-            and self.ttl is None
-            and self.group is None
-            and self.urgency == LEAST_URGENT
-            and self.published is None
-        )
-
-
 class Action(IntEnum):
-    """What can be done with a receipt. The numbers are stored in `settlement`."""
+    """The actions on a receipt. The numbers are stored in the table `settlement`."""
 
     DELETE = 1
     RELEASE = 2
@@ -290,7 +243,7 @@ class Action(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The lease that a receipt names; genuine, which says nothing about whether the lease is still current."""
+    """The contents of a genuine receipt. Its lease need not be current any more."""
 
     project_id: int
     queue_id: int
@@ -301,7 +254,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class TopicConfig:
-    """What an owner sets of a topic."""
+    """The configuration of a topic."""
 
     type: str = "standard"
     deduplication_window: timedelta = timedelta(seconds=300)
@@ -310,7 +263,7 @@ class TopicConfig:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionConfig:
-    """What an owner sets of a subscription."""
+    """The configuration of a subscription."""
 
     queue: str
     filter: dict[str, Any]
@@ -318,7 +271,7 @@ class SubscriptionConfig:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A queue that gets a copy of what is published to a topic and matches the filter, which is as it was given."""
+    """A queue that gets a copy of every message published to a topic that matches `filter`."""
 
     name: str
     queue_id: int
@@ -329,13 +282,13 @@ class Subscription:
 
     @property
     def config(self) -> SubscriptionConfig:
-        """Return what its owner has set."""
+        """Return the subscription's configuration."""
         return SubscriptionConfig(self.queue, self.filter)
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as it stands in the database. `number`: what its publishes are known under."""
+    """A topic in the database. `number` identifies its deduplication ids."""
 
     id: int
     project_id: int
@@ -348,7 +301,7 @@ class Topic:
 
     @property
     def ledger(self) -> Queue:
-        """Return what deduplicates its publishes: a queue that has no messages."""
+        """Return a queue without messages, under which the topic's publishes are deduplicated."""
         config = QueueConfig(
             type=self.config.type,
             deduplication_window=self.config.deduplication_window,
@@ -359,7 +312,7 @@ class Topic:
 
 
 class WebhookMode(StrEnum):
-    """In which form a webhook gets its messages."""
+    """The format of a webhook's requests."""
 
     RAW = "raw"
     ENVELOPE = "envelope"
@@ -367,15 +320,16 @@ class WebhookMode(StrEnum):
 
 
 class OnExhausted(StrEnum):
-    """What becomes of a message whose last attempt has failed."""
+    """The action on a message after its last attempt. Without a dead-letter queue, DEAD_LETTER acts like BLOCK."""
 
     DEAD_LETTER = "dead_letter"
     BLOCK = "block"
+    DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How long to wait before each further attempt, and by which share of that it may be more or less."""
+    """The delays before further attempts, and the fraction by which each is randomly lengthened or shortened."""
 
     delays: tuple[timedelta, ...] = tuple(
         timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800)
@@ -385,7 +339,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class WebhookConfig:
-    """What an owner sets of a webhook. `rate_limit`: requests a second."""
+    """The configuration of a webhook. `rate_limit` is in requests per second."""
 
     url: str
     mode: WebhookMode = WebhookMode.RAW
@@ -398,9 +352,13 @@ class WebhookConfig:
     enabled: bool = True
 
 
+# The maximum number of secrets that sign a request, because receivers refuse headers that are too long.
+MAX_SECRETS = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What a webhook's requests are signed with, `whsec_` and base64; until a time, when another took its place."""
+    """A secret that signs a webhook's requests: `whsec_` and base64. A replaced secret is valid `until` a time."""
 
     text: str
     until: datetime | None = None
@@ -408,9 +366,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook of a queue, as it stands in the database.
+    """A webhook of a queue, in the database.
 
-    `paused_until` may have passed; `circuit_open`: no success has closed its circuit yet, be it paused or not.
+    `paused_until` is the end of a pause that the receiver requested. While `circuit_open`, because attempts failed, the
+    webhook gets no messages before `open_until`. Both times may be in the past. `gone`: the receiver answered 410.
     """
 
     id: int
@@ -421,13 +380,15 @@ class Webhook:
     created_at: datetime
     updated_at: datetime
     paused_until: datetime | None = None
-    pause_reason: str | None = None
+    open_until: datetime | None = None
     circuit_open: bool = False
+    last_error: str | None = None
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request to a webhook that has ended. `number` counts a message's attempts from 1."""
+    """A completed request to a webhook. `number` counts the message's attempts from 1."""
 
     id: UUID
     message_id: UUID

@@ -1,4 +1,4 @@
-"""From settings to a service that answers: database, keys, schema, socket, processes."""
+"""Start the service from its settings: socket, database, keys, schema, processes."""
 
 import asyncio
 import contextlib
@@ -6,10 +6,14 @@ import errno
 import gc
 import os
 import resource
+import shlex
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,84 +21,116 @@ import structlog
 import uvicorn
 import uvloop
 
-from service import embedded, log
-from service.api.protocol import Protocol
-from service.api.websocket_protocol import WebSocketProtocol
-from service.banner import banner
+from service import embedded, log, tracing
+from service.api.http.protocol import Protocol
+from service.api.http.websocket_protocol import WebSocketProtocol
+from service.banner import address, banner
 from service.main import App, create_app
 from service.model import MAX_REQUEST_BYTES
+from service.prompt_server import PromptServer
 from service.settings import Deployment, Settings
-from service.store.migrate import check, migrate
+from service.starting import Waiting, waiting
+from service.store.database import pooler
+from service.store.database.connections import DISK_FULL
+from service.store.database.migrate import check, migrate
+from service.store.database.secret_keys import claim
+from service.store.store import SESSIONS
 from service.supervisor import Supervisor
 
 _log = structlog.get_logger()
 
 _BACKLOG = 2048
-_KEEP_ALIVE_SECONDS = 10
 _DRAIN_SECONDS = 25
-_DATABASE_SECONDS = 30.0
-# Where the administrator has set no bound, or one in the millions.
-_MOST_FILES = 65_536
-# What the service speaks, for uvicorn. Pings show that a stream's far end lives; deflate would cost each 64 KB.
-PROTOCOLS: dict[str, Any] = {
-    "interface": "asgi3",
-    "http": Protocol,
-    "ws": WebSocketProtocol,
-    "ws_max_size": MAX_REQUEST_BYTES,
-    "ws_per_message_deflate": False,
-    "ws_ping_interval": 20,
-    "ws_ping_timeout": 20,
-    "lifespan": "on",
-}
+_RETRY_SECONDS = 1.0
+# Failed attempts to reach the database are logged at exponentially growing intervals, up to this many attempts.
+_MAX_UNLOGGED_ATTEMPTS = 64
+# Errors of the database that are temporary, so that the start waits and retries.
+_TEMPORARY_ERRORS = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
+)
+# The limit on open files that is set if the system allows more.
+_MAX_OPEN_FILES = 65_536
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class CannotServe(Exception):  # noqa: N818 - it says what happened
-    """The service cannot start; the sentence is for the operator and says what to do."""
+def protocols(settings: Settings) -> dict[str, Any]:
+    """Return uvicorn's configuration of the protocols."""
+    return {
+        "interface": "asgi3",
+        "lifespan": "on",
+        "http": Protocol,
+        "timeout_keep_alive": settings.keep_alive,
+        "headers": [("keep-alive", f"timeout={settings.keep_alive:.0f}")],
+        "ws": WebSocketProtocol,
+        "ws_max_size": MAX_REQUEST_BYTES,
+        # Compression would cost 64 KB of memory for each connection. Pings detect clients that are gone.
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": 20,
+        "ws_ping_timeout": 20,
+    }
+
+
+class CannotServe(Exception):  # noqa: N818 - named after what happened
+    """The service cannot start. The text tells the operator what to do."""
 
 
 def serve(settings: Settings) -> int:
-    """Run until a signal ends it; return the exit code.
+    """Run until a signal stops the service, and return the exit code.
 
-    Raises:
-        CannotServe, CannotStart, SchemaMismatch: with what to do about it.
+    Raises CannotServe, CannotStart, SchemaMismatch or WrongSecretKey, with a sentence that says what to do.
     """
     log.configure(settings)
+    tracing.check()
     allow_connections()
     with contextlib.ExitStack() as stack:
         if settings.database_url is None:
-            # First of all: a second start has to hear that one runs, not that its port is taken.
+            # Before the socket, so that a second start reports the running service rather than a port in use.
             stack.enter_context(embedded.hold(settings.data_dir))
         listener = stack.enter_context(listen(settings.host, settings.port))
-        deployment = resolve(settings, stack.enter_context(database(settings)))
-        asyncio.run(prepare(deployment))
+        with waiting(listener, protocols(settings)) as answering:
+            deployment = resolve(settings, stack.enter_context(database(settings)))
+            asyncio.run(prepare(deployment, answering))
 
-        def announce() -> None:
-            print(banner(deployment, listener), flush=True)  # noqa: T201 - what a first user waits for
-
+        announcing = partial(announce, deployment, listener)
         if settings.processes == 1:
-            return run(deployment, listener, announce)
-        return Supervisor(_work, (deployment, listener), announce).run(settings.processes)
+            return run(deployment, listener, announcing)
+        return Supervisor(_work, (deployment, listener), announcing).run(settings.processes)
+
+
+def announce(deployment: Deployment, listener: socket.socket) -> None:
+    """Announce that the service answers: as text for people with the key, or as a log line without it."""
+    at_terminal = sys.stdout.isatty()
+    if at_terminal or log.is_text(deployment.settings):
+        shown = at_terminal or deployment.root_key_is_new
+        print(banner(deployment, listener, show_key=shown), flush=True)  # noqa: T201 - meant for the terminal
+    else:
+        _log.info("serving", url=address(listener), root_key=deployment.root_key_source)
 
 
 def allow_connections() -> None:
-    """Let us and what we start have as many files open as we may: each connection is one, and shells allow 1024."""
+    """Raise the limit on open files for this process and its children, because shells allow only 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    wanted = _MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_OPEN_FILES)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
-    # Some systems have a bound of their own below the one that they tell.
+    # Some systems enforce a lower limit than they report.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextlib.contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """Give the URL of the operator's database, or start the embedded one for as long; the caller holds its lock."""
+    """Yield the URL of the operator's database, or start the embedded one meanwhile. The caller holds its lock."""
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    # They describe another database, and our drivers would listen to them.
+    # PG* variables describe another database, and the database drivers would use them.
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
     with embedded.started(settings.data_dir) as url:
@@ -102,38 +138,50 @@ def database(settings: Settings) -> Iterator[str]:
 
 
 def resolve(settings: Settings, database_url: str) -> Deployment:
-    """Return the settings with the keys that a first start makes."""
+    """Return the settings together with the keys, which the first start creates. Raises CannotServe."""
     if settings.secret_key is None and settings.database_url is not None:
         message = (
             "RESTANTE_SECRET_KEY is required with RESTANTE_DATABASE_URL: it signs receipts and cursors, so every "
-            "process on that database needs the same one. Make it once, for instance with `openssl rand -base64 32`."
+            "process on that database needs the same one. Create it once, for example with `openssl rand -base64 32`."
         )
         raise CannotServe(message)
     direct_url = settings.database_direct_url
-    secret_key = settings.secret_key.get_secret_value() if settings.secret_key else _kept(settings, "secret.key")
+    kept = settings.data_dir.absolute() / embedded.ROOT_KEY
     return Deployment(
         settings=settings,
         database_url=database_url,
         database_direct_url=direct_url.get_secret_value() if direct_url else database_url,
+        root_key_is_new=settings.root_key is None and not kept.exists(),
+        root_key_source=_root_key_source(settings, settings.root_key_file or kept),
         root_key=root_key(settings),
-        secret_key=secret_key.encode(),
+        secret_keys=secret_keys(settings),
     )
 
 
+def _root_key_source(settings: Settings, file: Path) -> str:
+    """Return a shell expression for the root key."""
+    if settings.root_key is not None and settings.root_key_file is None:
+        return "$RESTANTE_ROOT_KEY"
+    return f"$(cat {shlex.quote(str(file))})"
+
+
+def secret_keys(settings: Settings) -> tuple[bytes, ...]:
+    """Return the secret key, which is created if needed, followed by the former ones."""
+    current = settings.secret_key.get_secret_value() if settings.secret_key else _kept(settings, embedded.SECRET_KEY)
+    return (current.encode(), *(key.get_secret_value().encode() for key in settings.secret_keys_old))
+
+
 def root_key(settings: Settings) -> str:
-    """Return the operator's key: the setting, or the one in the data folder, made if there is none."""
-    return settings.root_key.get_secret_value() if settings.root_key else _kept(settings, "root.key", "root_")
+    """Return the root key from the settings or the data folder, where it is created if needed."""
+    return settings.root_key.get_secret_value() if settings.root_key else _kept(settings, embedded.ROOT_KEY, "root_")
 
 
 def known_root_key(settings: Settings) -> str:
-    """Return the operator's key for a command that asks a running service.
-
-    Raises:
-        CannotServe: there is none yet.
-    """
-    if settings.root_key is None and not (settings.data_dir / "root.key").exists():
+    """Return the root key for a command that calls a running service. Raises CannotServe if there is none."""
+    if settings.root_key is None and not (settings.data_dir / embedded.ROOT_KEY).exists():
         message = (
-            f"There is no root key in {settings.data_dir}. Set RESTANTE_ROOT_KEY or RESTANTE_DATA_DIR to the service's."
+            f"There is no root key in {settings.data_dir}. Set RESTANTE_ROOT_KEY or RESTANTE_DATA_DIR as for the "
+            "service."
         )
         raise CannotServe(message)
     return root_key(settings)
@@ -145,43 +193,67 @@ def _kept(settings: Settings, name: str, prefix: str = "") -> str:
         return embedded.kept(settings.data_dir / name, prefix)
     except OSError as error:
         message = (
-            f"Cannot keep {name} in {settings.data_dir} ({error.strerror}). Set RESTANTE_DATA_DIR to a folder that you "
-            "may write in, or give the key by a setting."
+            f"Cannot store {name} in {settings.data_dir} ({error.strerror}). Set RESTANTE_DATA_DIR to a writable "
+            "folder, or set the key in the environment."
         )
         raise CannotServe(message) from error
 
 
-async def prepare(deployment: Deployment) -> None:
-    """Wait until the database answers, and see to its schema.
+async def prepare(deployment: Deployment, answering: Waiting) -> None:
+    """Wait for the database without a time limit, and upgrade or check its schema.
 
     Raises:
-        CannotServe: it does not answer in time, or lets nobody in.
-        SchemaMismatch: the schema is not this version's, and may not or cannot be made so.
+        CannotServe: The database refuses the login, or its pooler is not suitable.
+        SchemaMismatch: The schema is of another version, and upgrading it is disabled or impossible.
+        WrongSecretKey: The database uses another secret key.
     """
     see_to_schema = migrate if deployment.settings.auto_migrate else check
-    give_up = asyncio.get_running_loop().time() + _DATABASE_SECONDS
+    attempts_until_logged = log_interval = 1
     while True:
         try:
+            await _check_pooler(deployment)
             await see_to_schema(deployment.database_direct_url)
-        except (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
-            if asyncio.get_running_loop().time() > give_up:
-                message = f"The database of RESTANTE_DATABASE_URL cannot be reached ({error}). Is the URL right?"
-                raise CannotServe(message) from error
-            _log.warning("database_awaited", error=str(error))
-            await asyncio.sleep(1)
+            await claim(deployment.database_direct_url, deployment.secret_keys)
+        except _TEMPORARY_ERRORS as error:
+            answering.reason = _database_problem(error)
+            attempts_until_logged -= 1
+            if attempts_until_logged == 0:
+                _log.warning("database_awaited", reason=answering.reason, error=str(error))
+                attempts_until_logged = log_interval = min(2 * log_interval, _MAX_UNLOGGED_ATTEMPTS)
+            await asyncio.sleep(_RETRY_SECONDS)
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError) as error:
-            message = f"The database of RESTANTE_DATABASE_URL does not let us in: {error}"
+            message = f"The database refuses the login with RESTANTE_DATABASE_URL: {error}"
             raise CannotServe(message) from error
         else:
             return
+
+
+async def _check_pooler(deployment: Deployment) -> None:
+    """Raise CannotServe if the database is only reachable through a pooler that is not suitable."""
+    settings = deployment.settings
+    if settings.database_url is None or settings.database_direct_url is not None:
+        return
+    try:
+        await pooler.check(deployment.database_url, SESSIONS * settings.processes)
+    except pooler.UnfitPooler as error:
+        raise CannotServe(str(error)) from error
+
+
+def _database_problem(error: Exception) -> str:
+    if isinstance(error, asyncpg.CannotConnectNowError):
+        return "The database is starting or recovering."
+    if isinstance(error, asyncpg.TooManyConnectionsError):
+        return "The database has no connections left."
+    if isinstance(error, asyncpg.DiskFullError):
+        return DISK_FULL
+    return "The database cannot be reached. Check that it is running and that RESTANTE_DATABASE_URL is right."
 
 
 @contextlib.contextmanager
 def listen(host: str, port: int) -> Iterator[socket.socket]:
     """Open the listening socket that all processes share.
 
-    Raises:
-        CannotServe: the address is not ours or the port is taken.
+    Raises CannotServe if the address does not belong to this machine or the port is in use.
     """
     try:
         families = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -189,36 +261,36 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
         both = host == "::" and socket.has_dualstack_ipv6()
         listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
-        raise CannotServe(_why_not(error, host, port)) from error
+        raise CannotServe(_listen_error(error, host, port)) from error
     with listener:
         yield listener
 
 
-def _why_not(error: OSError, host: str, port: int) -> str:
+def _listen_error(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken. Stop what listens there, or set RESTANTE_PORT to another; 0 takes any."
+        return f"Port {port} on {host} is in use. Stop the other program, or set RESTANTE_PORT; 0 selects a free port."
     if error.errno == errno.EACCES:
-        return f"Port {port} is for root alone. Set RESTANTE_PORT to one above 1023."
+        return f"Only root can use port {port}. Set RESTANTE_PORT to a port above 1023."
     return f"Cannot listen on {host} port {port} ({error.strerror}). Set RESTANTE_HOST to an address of this machine."
 
 
 def run(deployment: Deployment, listener: socket.socket, announce: Callable[[], None]) -> int:
-    """Serve in this process until a signal ends it."""
-    server = _Server(create_app(deployment), announce)
+    """Serve in this process until a signal stops it, and return the exit code."""
+    server = _Server(create_app(deployment), deployment.settings, announce)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve(sockets=[listener]))
     except SystemExit:
-        # uvicorn's word for a start that failed; the application has logged why.
+        # uvicorn's startup failed; the application has logged the reason.
         return 1
     return 0
 
 
-def _collect_seldom() -> None:
-    """Let the garbage collector pass over what stays for good, and look at the rest less often.
+def _tune_garbage_collection() -> None:
+    """Exclude permanent objects from garbage collection, and run it less often.
 
-    A request makes some fifty objects and no cycles; looking for them after every fourteenth cost a fortieth of the
-    time.
+    A request creates about fifty objects and no reference cycles. With the default threshold, collections would take
+    2.5 % of the time.
     """
     gc.collect()
     gc.freeze()
@@ -226,43 +298,43 @@ def _collect_seldom() -> None:
 
 
 def _work(deployment: Deployment, listener: socket.socket, serving: Connection) -> None:
-    """Be one of several processes."""
+    """Run a worker process."""
     log.configure(deployment.settings)
     raise SystemExit(run(deployment, listener, lambda: serving.send_bytes(b"1")))
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, told to stop by a handler of ours, which first lets go of whoever waits."""
+class _Server(PromptServer):
+    """uvicorn with signal handlers that drain waiting receives before it stops."""
 
-    def __init__(self, app: App, announce: Callable[[], None]) -> None:
+    def __init__(self, app: App, settings: Settings, announce: Callable[[], None]) -> None:
         self._app = app
         self._announce = announce
         super().__init__(
             uvicorn.Config(
                 app,
-                **PROTOCOLS,
+                **protocols(settings),
                 access_log=False,
                 log_config=None,
                 proxy_headers=False,
                 server_header=False,
                 backlog=_BACKLOG,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_DRAIN_SECONDS,
             )
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say where we are once we answer."""
+        """Announce the service after a successful startup."""
         await super().startup(sockets)
         if self.started:
-            _collect_seldom()
+            _tune_garbage_collection()
             self._announce()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Listen to signals on the loop.
+        """Handle signals in the event loop.
 
-        uvicorn's own way raises the signal again at the end; the process would be gone before the database is stopped.
+        uvicorn's implementation raises the signal again at the end, which would end the process before the embedded
+        database is stopped.
         """
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
@@ -271,10 +343,11 @@ class _Server(uvicorn.Server):
         yield
 
     def _stop(self, number: signal.Signals) -> None:
-        """Drain at the first signal; end without waiting for anybody when somebody presses Ctrl-C again.
+        """Drain and stop on the first signal; on a second Ctrl-C, stop without waiting for running requests.
 
-        A worker hears of the end of its supervisor once for each thread that the supervisor had.
+        Only Ctrl-C counts as a second signal: when the supervisor ends, a worker can get several SIGTERM, one for each
+        of the supervisor's threads.
         """
         self._app.drain()
         self.force_exit = self.should_exit and number == signal.SIGINT
-        self.should_exit = True
+        self.stop()

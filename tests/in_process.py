@@ -13,7 +13,8 @@ import structlog
 import uvicorn
 
 from service.main import App, create_app
-from service.server import PROTOCOLS
+from service.prompt_server import PromptServer
+from service.server import protocols
 from service.settings import Deployment, Settings
 
 structlog.configure(
@@ -25,6 +26,7 @@ structlog.configure(
 )
 
 ROOT_KEY = "root-key-of-the-tests"
+_BARE = {"http": "httptools", "ws": "websockets-sansio"}
 SECRET_KEY = b"secret-key-of-the-tests-32-bytes"
 
 
@@ -60,16 +62,33 @@ class Service:
 def deployment(database: str, **settings: Any) -> Deployment:
     """Return what a service on this database is built from."""
     return Deployment(
-        Settings(**({"push_allow": "127.0.0.0/8,::1"} | settings)), database, database, ROOT_KEY, SECRET_KEY
+        settings=Settings(**({"push_allow": "127.0.0.0/8,::1"} | settings)),
+        database_url=database,
+        database_direct_url=database,
+        root_key=ROOT_KEY,
+        secret_keys=(SECRET_KEY,),
     )
 
 
 @contextlib.asynccontextmanager
-async def in_process(database: str, *, port: int = 0, **settings: Any) -> AsyncIterator[Service]:
-    """Run the service on a port of 127.0.0.1, a free one unless it is given."""
-    app = create_app(deployment(database, **settings))
-    async with _served(app, port) as url, _client(url, {"Authorization": f"Bearer {ROOT_KEY}"}) as root:
-        sql = await asyncpg.connect(database)
+async def in_process(database: str, *, port: int = 0, bare: bool = False, **settings: Any) -> AsyncIterator[Service]:
+    """Run the service on a port of 127.0.0.1, a free one unless it is given.
+
+    `bare`: under uvicorn's own protocols, as under any other ASGI server.
+    """
+    async with served(deployment(database, **settings), port=port, bare=bare) as service:
+        yield service
+
+
+@contextlib.asynccontextmanager
+async def served(built_from: Deployment, *, port: int = 0, bare: bool = False) -> AsyncIterator[Service]:
+    """Run a service that is built from this."""
+    app = create_app(built_from)
+    async with (
+        _served(app, port, protocols(built_from.settings) | (_BARE if bare else {})) as url,
+        _client(url, {"Authorization": f"Bearer {ROOT_KEY}"}) as root,
+    ):
+        sql = await asyncpg.connect(built_from.database_url)
         try:
             yield Service(app, url, root, sql)
         finally:
@@ -77,10 +96,11 @@ async def in_process(database: str, *, port: int = 0, **settings: Any) -> AsyncI
 
 
 def _client(url: str, headers: dict[str, str]) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=20)
+    # Reading the authorities' certificates for each client would take longer than most tests.
+    return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=40, verify=False)
 
 
-class _Server(uvicorn.Server):
+class _Server(PromptServer):
     """A server that leaves signals to the test runner."""
 
     @contextlib.contextmanager
@@ -89,9 +109,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _served(app: App, port: int) -> AsyncIterator[str]:
+async def _served(app: App, port: int, spoken: dict[str, Any]) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", port)) as listener:
-        server = _Server(uvicorn.Config(app, **PROTOCOLS, log_config=None, access_log=False))
+        server = _Server(uvicorn.Config(app, **spoken, log_config=None, access_log=False))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             assert not serving.done(), "the service did not start"
@@ -100,7 +120,7 @@ async def _served(app: App, port: int) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             app.drain()
-            server.should_exit = True
+            server.stop()
             await serving
 
 

@@ -50,7 +50,7 @@ def _is_worker(process: psutil.Process) -> bool:
 
 def environment(data_folder: Path, **settings: str) -> dict[str, str]:
     """Return an environment with these settings (`port="0"`) and nothing of ours but the path."""
-    chosen = {"data_dir": str(data_folder), "port": "0"} | settings
+    chosen = {"data_dir": str(data_folder), "port": "0", "log_format": "text"} | settings
     return {"PATH": os.defpath, **{f"RESTANTE_{name.upper()}": value for name, value in chosen.items()}}
 
 
@@ -63,8 +63,9 @@ def serving(data_folder: Path, **settings: str) -> Iterator[Serving]:
     with process:
         try:
             banner = _read_banner(process)
-            url, key = re.findall(r"answers at (\S+)|Root key +(\S+)", banner)
-            yield Serving(process, banner, url[0], key[1])
+            [url] = re.findall(r"answers at (\S+)", banner)
+            key = settings.get("root_key") or (data_folder / "root.key").read_text().strip()
+            yield Serving(process, banner, url, key)
         finally:
             process.terminate()
             try:

@@ -4,11 +4,12 @@ import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from service import embedded
+from service import __version__, embedded
 from tests.conftest import in_postgres, named
 from tests.serving import RESTANTE, Serving, environment, serving
 
@@ -61,7 +62,7 @@ def test_a_key_is_made_listed_and_revoked(service: Serving, data_folder: Path) -
 
 def test_what_the_service_refuses_is_told_in_its_words(service: Serving, data_folder: Path) -> None:
     assert "scope" in refused("key", "create", "x", "--scope", "all", data_folder=data_folder, url=service.url)
-    assert "no project" in refused("key", "list", "--project", "nowhere", data_folder=data_folder, url=service.url)
+    assert "does not exist" in refused("key", "list", "--project", "nowhere", data_folder=data_folder, url=service.url)
 
 
 @pytest.mark.usefixtures("service")
@@ -87,7 +88,7 @@ def test_the_doctor_finds_a_running_service_healthy(service: Serving, data_folde
     said = restante("doctor", data_folder=data_folder, port=service.url.rsplit(":", 1)[1])
     assert "Restante answers" in said
     assert "PostgreSQL 18" in said
-    assert "survives a power cut" in said
+    assert "survive a power cut" in said
     assert "The clocks agree" in said
     assert "Schema at revision" in said
     assert {line.split()[0] for line in said.splitlines()} <= {"ok", "warn"}
@@ -100,6 +101,31 @@ def test_the_doctor_says_what_to_do_about_an_old_schema_and_an_unsafe_server(
     assert "run `restante migrate`" in said
     # The tests' own server, which may lose what a power cut takes.
     assert "fsync and full_page_writes off" in said
+
+
+def test_the_doctor_tells_when_the_database_presets_another_isolation_or_takes_no_writes(
+    database: str, tmp_path: Path
+) -> None:
+    name = urlsplit(database).path[1:]
+    for preset in ("default_transaction_isolation = 'serializable'", "default_transaction_read_only = on"):
+        in_postgres(database, f"alter database {name} set {preset}")
+    said = findings(tmp_path, database_url=database, secret_key=_SECRET)
+    assert "default_transaction_isolation is serializable" in said
+    assert "The database accepts no writes" in said
+
+
+def test_the_doctor_tells_when_notifications_pile_up(database: str, tmp_path: Path) -> None:
+    name = urlsplit(database).path[1:]
+    in_postgres(
+        database,
+        f"""
+        create schema full_up;
+        create function full_up.pg_notification_queue_usage() returns float8 language sql return 0.62;
+        alter database {name} set search_path = full_up, pg_catalog, public
+        """,
+    )
+    said = findings(tmp_path, database_url=database, secret_key=_SECRET)
+    assert "queue of notifications is 62 % full" in said
 
 
 def test_the_doctor_says_so_when_the_database_is_away(tmp_path: Path) -> None:
@@ -132,6 +158,20 @@ def test_migrate_goes_past_the_pooler(database: str, tmp_path: Path) -> None:
     pooler = named(database, "none")
     urls = {"database_url": pooler, "database_direct_url": database}
     assert "at revision" in restante("migrate", data_folder=tmp_path, secret_key=_SECRET, **urls)
+
+
+def test_the_version_is_printed_as_a_command_and_as_an_option(tmp_path: Path) -> None:
+    assert (
+        restante("--version", data_folder=tmp_path) == restante("version", data_folder=tmp_path) == f"{__version__}\n"
+    )
+
+
+def test_the_doctor_tells_the_version_of_the_server_as_it_tells_it_itself(system_database: str, tmp_path: Path) -> None:
+    version = findings(tmp_path, database_url=system_database, secret_key=_SECRET)
+    packaged = subprocess.run(
+        [embedded.system_binaries()[-1].folder / "postgres", "--version"], capture_output=True, text=True, check=True
+    )
+    assert f"PostgreSQL {packaged.stdout.split()[2]}\n" in version
 
 
 def test_openapi_prints_the_document(tmp_path: Path) -> None:

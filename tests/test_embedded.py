@@ -297,7 +297,7 @@ def test_a_cluster_of_a_version_that_is_not_here_is_refused_with_what_to_do(data
     (data_folder / "postgres").mkdir(parents=True)
     (data_folder / "postgres/PG_VERSION").write_text("9\n")
     with (
-        pytest.raises(embedded.CannotStart, match=r"made by PostgreSQL 9.*Install PostgreSQL 9"),
+        pytest.raises(embedded.CannotStart, match=r"created by PostgreSQL 9.*Install PostgreSQL 9"),
         embedded.running(data_folder),
     ):
         pass

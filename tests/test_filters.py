@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidRequest
 from service.filters import Router, Subject, parse
-from service.model import Draft
+from service.message import Draft
 
 
 def subject(body: Any = None, headers: dict[str, str] | None = None, *, raw: bytes | None = None) -> Subject:

@@ -1,5 +1,6 @@
 """No hot request, answered or refused, leaves a ring of objects: the collector would stop everybody to find them."""
 
+import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 from types import FrameType, TracebackType
@@ -20,7 +21,22 @@ async def _cycle(client: httpx.AsyncClient) -> None:
     await client.delete(f"/v1/receipts/{message['receipt']}")
 
 
+async def _connections(client: httpx.AsyncClient) -> None:
+    """Ask once on a connection of its own that the client closes, and once on one that the service closes."""
+    head = "POST /v1/queues/empty/messages/receive HTTP/1.1\r\nHost: q\r\nContent-Length: 2\r\n"
+    head += f"Authorization: {client.headers['authorization']}\r\n"
+    for close in ("", "Connection: close\r\n"):
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(f"{head}{close}\r\n{{}}".encode())
+        await reader.readuntil(b'"messages":[]}')
+        writer.close()
+        await writer.wait_closed()
+    # The service shares this event loop: before it answers this request, it has learned that both connections ended.
+    await client.get("/healthz")
+
+
 _ASKED: dict[str, Ask] = {
+    "closed connections": _connections,
     "cycle": _cycle,
     "empty receive": lambda client: client.post("/v1/queues/empty/messages/receive", json={}),
     "waiting receive": lambda client: client.post("/v1/queues/empty/messages/receive", json={"wait": 0.01}),

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.api.dashboard import BUNDLE
+from service import __version__
+from service.api.resources.dashboard import BUNDLE
 
 _ROOT = Path(__file__).parents[1]
 _TARGETS = (
@@ -57,7 +58,7 @@ def test_the_image_runs_as_an_ordinary_user_with_its_data_in_a_volume_and_a_heal
     last = dict(stage[max(index for index, (name, _) in enumerate(stage) if name == "FROM") :])
     assert last["USER"] not in {"root", "0"}
     assert f"RESTANTE_DATA_DIR={last['VOLUME']}" in last["ENV"]
-    assert "/readyz" in last["HEALTHCHECK"]
+    assert "/healthz" in last["HEALTHCHECK"]
     assert last["CMD"] == '["restante", "serve"]'
     scripts = tomllib.loads(read("pyproject.toml"))["project"]["scripts"]
     assert "restante" in scripts
@@ -115,7 +116,7 @@ def test_locks_have_a_hash_for_everything_and_no_address(lock: str) -> None:
     assert len(wanted) == len(hashed) > 0
 
 
-def test_the_wheel_carries_the_migrations_the_statements_and_the_dashboard(tmp_path: Path) -> None:
+def test_the_wheel_carries_the_migrations_the_statements_the_dashboard_and_the_license(tmp_path: Path) -> None:
     command: list[str | Path] = [
         sys.executable,
         "-m",
@@ -138,6 +139,11 @@ def test_the_wheel_carries_the_migrations_the_statements_and_the_dashboard(tmp_p
     built = {str(path.relative_to(_ROOT)) for path in BUNDLE.rglob("*") if path.is_file()}
     assert "service/dashboard/index.html" in built
     assert needed | built <= packed
+    assert any(name.endswith("licenses/LICENSE") for name in packed)
+
+
+def test_the_package_and_the_service_have_the_same_version() -> None:
+    assert tomllib.loads(read("pyproject.toml"))["project"]["version"] == __version__
 
 
 def test_every_dependency_is_in_the_lock() -> None:

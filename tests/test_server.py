@@ -1,5 +1,8 @@
 """`restante serve`: one command, one port, any number of processes, and a clean end."""
 
+import asyncio
+import contextlib
+import json
 import os
 import resource
 import signal
@@ -10,14 +13,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import psutil
 import pytest
 
-from service import embedded
+from service import embedded, server
 from service.embedded.leftovers import servers_in
+from service.starting import Waiting
 from tests.conftest import in_postgres
+from tests.in_process import deployment
 from tests.serving import RESTANTE, Serving, environment, refused, serving
 from tests.test_embedded import becomes_true, on_linux
 
@@ -28,6 +34,23 @@ _SECRET = "s" * 32
 def service(data_folder: Path) -> Iterator[Serving]:
     with serving(data_folder) as service:
         yield service
+
+
+@contextlib.contextmanager
+def starting(log: Path, data_folder: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """Start a service that does not serve yet, and give a client of its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    chosen = environment(data_folder, log_format="json", port=str(port), **settings)
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen([RESTANTE, "serve"], env=chosen, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client,
+    ):
+        try:
+            yield process, client
+        finally:
+            process.kill()
 
 
 def send(client: httpx.Client, body: object, queue: str = "q") -> None:
@@ -59,10 +82,38 @@ def test_the_keys_are_for_their_owner_alone_and_stay(data_folder: Path) -> None:
         assert service.key == first
 
 
-def test_a_key_of_the_operators_is_used_and_shown(data_folder: Path) -> None:
+def test_a_root_key_is_shown_when_it_is_made_and_not_again(data_folder: Path) -> None:
+    with serving(data_folder) as service:
+        assert service.banner.count(service.key) == 5
+    with serving(data_folder) as again:
+        assert again.key == service.key
+        assert again.key not in again.banner
+        lines = [line for line in again.banner.splitlines() if line.startswith("curl -X PUT")]
+        pasted = subprocess.run(["bash", "-c", *lines], capture_output=True, text=True, timeout=30, check=True)
+        assert '"name":"hello"' in pasted.stdout
+
+
+def test_a_root_key_is_never_among_the_lines_of_a_log_and_where_it_is_stands_there(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    with starting(tmp_path / "log", data_folder) as (process, client):
+        assert becomes_true(lambda: '"event": "serving"' in (tmp_path / "log").read_text())
+        assert client.get("/readyz").status_code == 200
+        process.terminate()
+        assert process.wait(30) == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+    told = (tmp_path / "log").read_text()
+    assert (data_folder / "root.key").read_text().strip() not in told
+    events = [json.loads(line) for line in told.splitlines()]
+    assert f"{data_folder}/root.key" in next(event for event in events if event["event"] == "serving")["root_key"]
+
+
+def test_a_key_of_the_operators_is_used_and_not_shown(data_folder: Path) -> None:
     key = "!visible-$'ASCII\"#~" * 2
     with serving(data_folder, root_key=key) as service, service.client() as client:
-        assert service.key == key
+        assert key not in service.banner
+        assert "$RESTANTE_ROOT_KEY" in service.banner
         assert client.get("/v1/queues").status_code == 200
         assert not (data_folder / "root.key").exists()
 
@@ -75,13 +126,21 @@ def test_a_taken_port_is_told_with_what_to_do(data_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = refused(data_folder, port=str(port))
-    assert said.startswith(f"Port {port} on 127.0.0.1 is taken. Stop what listens there, or set RESTANTE_PORT")
+    assert said.startswith(f"Port {port} on 127.0.0.1 is in use. Stop the other program, or set RESTANTE_PORT")
 
 
 def test_a_setting_out_of_range_is_told_by_its_name(data_folder: Path) -> None:
     assert "RESTANTE_PORT" in refused(data_folder, port="eighty")
     assert "RESTANTE_ROOT_KEY" in refused(data_folder, root_key="short")
     assert "RESTANTE_SECRET_KEY" in refused(data_folder, secret_key="with a blank and long enough to be")
+    assert "RESTANTE_SECRET_KEYS_OLD" in refused(data_folder, secret_keys_old=f"{_SECRET} short")
+
+
+def test_a_variable_that_is_no_setting_is_refused_with_the_nearest_one(data_folder: Path) -> None:
+    said = refused(data_folder, proceses="2", anything_else="1", db_service_host="10.0.0.1", db_port="tcp://10.0.0.1:1")
+    assert "RESTANTE_PROCESES is not a setting; did you mean RESTANTE_PROCESSES?" in said
+    assert "RESTANTE_ANYTHING_ELSE is not a setting." in said
+    assert "RESTANTE_DB" not in said
 
 
 @on_linux
@@ -187,6 +246,21 @@ def test_a_database_of_the_operators_serves_and_needs_the_secret_key(database: s
         assert not (data_folder / "postgres").exists()
 
 
+def test_another_secret_key_ends_the_start_with_what_to_do_and_can_be_adopted(database: str, data_folder: Path) -> None:
+    with serving(data_folder, database_url=database, secret_key=_SECRET):
+        pass
+    other = "o" * 32
+    said = refused(data_folder, database_url=database, secret_key=other, processes="2")
+    assert "RESTANTE_SECRET_KEYS_OLD" in said
+    assert "Traceback" not in said
+    settings = environment(data_folder, database_url=database, secret_key=other)
+    doctor = subprocess.run([RESTANTE, "doctor"], env=settings, capture_output=True, text=True, check=False)
+    assert "not the key that this database was used with" in doctor.stdout
+    subprocess.run([RESTANTE, "adopt-key"], env=settings, check=True)
+    with serving(data_folder, database_url=database, secret_key=other) as service, service.client() as client:
+        assert client.get("/readyz").status_code == 200
+
+
 def test_of_two_starts_at_once_one_runs(data_folder: Path) -> None:
     with serving(data_folder) as service:
         service.stop()
@@ -227,23 +301,57 @@ def test_a_newer_schema_is_refused(database: str, data_folder: Path) -> None:
 def test_a_database_that_lets_nobody_in_is_told(database: str, data_folder: Path) -> None:
     wrong = database.replace("@", "x@")
     said = refused(data_folder, database_url=wrong, secret_key=_SECRET)
-    assert "does not let us in" in said
+    assert "refuses the login" in said
     assert wrong not in said
 
 
-def test_a_start_waits_for_a_database_that_comes_up_later(data_folder: Path, tmp_path: Path) -> None:
+def test_a_start_waits_for_a_database_that_comes_up_later_and_says_so(data_folder: Path, tmp_path: Path) -> None:
     with embedded.running(tmp_path / "theirs", durable=False) as url:
         pass
-    log = (tmp_path / "log").open("w+")
-    settings = environment(data_folder, database_url=url, secret_key=_SECRET, log_format="json")
-    with subprocess.Popen([RESTANTE, "serve"], env=settings, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+    with starting(tmp_path / "log", data_folder, database_url=url, secret_key=_SECRET) as (process, client):
         assert becomes_true(lambda: "database_awaited" in (tmp_path / "log").read_text())
+        assert client.get("/healthz").json() == {"status": "ok"}
+        for path in ("/readyz", "/v1/queues"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (
+                503,
+                "unavailable",
+                "1",
+            )
+            assert "The database cannot be reached" in answer.json()["detail"]
+        assert process.poll() is None
         with embedded.running(tmp_path / "theirs", durable=False):
-            assert process.stdout is not None
-            assert any("-X DELETE" in line for line in iter(process.stdout.readline, ""))
+            assert becomes_true(lambda: client.get("/readyz").status_code == 200)
+            assert client.get("/readyz").status_code == 200
             process.terminate()
             assert process.wait(30) == 0
-    log.close()
+
+
+def test_a_start_that_waits_for_its_database_logs_less_and_less_and_ends_at_a_signal(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_RETRY_SECONDS", 0)
+    waited = Waiting()
+    told: list[str] = []
+    monkeypatch.setattr(server, "_log", SimpleNamespace(warning=lambda event, **_more: told.append(event)))
+    tries = iter(range(300))
+
+    async def away(_url: str) -> None:
+        if next(tries, None) is not None:
+            raise ConnectionRefusedError
+
+    monkeypatch.setattr(server, "migrate", away)
+    monkeypatch.setattr(server, "claim", lambda *_: asyncio.sleep(0))
+    asyncio.run(server.prepare(deployment("postgresql://nowhere/none"), waited))
+    assert told == ["database_awaited"] * 9
+    nowhere = "postgresql://restante:secret-word@127.0.0.1:9/none"
+    with starting(tmp_path / "log", data_folder, database_url=nowhere, secret_key=_SECRET) as (process, client):
+        assert becomes_true(lambda: "database_awaited" in (tmp_path / "log").read_text())
+        detail = client.get("/readyz").json()["detail"]
+        assert "secret-word" not in detail
+        assert "127.0.0.1" not in detail
+        process.terminate()
+        assert process.wait(10) == 0
 
 
 def test_it_listens_on_ipv6_as_well(data_folder: Path) -> None:

@@ -14,5 +14,5 @@ def test_workers_that_died_before_any_served_are_made_up_for_when_one_serves() -
     supervisor = Counting(lambda: None, (), lambda: serving.append("yes"))
     supervisor._wanted = 3
     supervisor._writer.send_bytes(b"1")
-    supervisor._hear()
+    supervisor._note_serving()
     assert (len(started), serving) == (3, ["yes"])

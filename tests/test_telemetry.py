@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from service.errors import Unavailable
-from service.store.connections import Link
+from service.store.database.connections import Link
 from tests.in_process import in_process
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +23,7 @@ async def test_a_settle_is_counted_as_what_was_asked(database: str, action: str)
         before = counted("restante_messages_settled_total", action=action)
         item = {"receipt": message["receipt"], "action": action}
         item |= {"visibility_timeout": 9} if action == "extend" else {}
+        item |= {"drop": True} if action == "reject" else {}
         await service.root.post("/v1/receipts/batch", json={"items": [item]})
     assert counted("restante_messages_settled_total", action=action) == before + 1
 

@@ -1,4 +1,4 @@
-/** What the key may do. What it may not is not offered. */
+/** The permissions of the key. Screens hide the actions that it may not do. */
 
 import { useQuery } from "@tanstack/preact-query";
 import { answer, api } from "./api/client";
@@ -14,7 +14,7 @@ export function useWhoami() {
 
 export interface Access {
   may: (scope: Scope) => boolean;
-  /** The root key: projects are its to manage. */
+  /** Whether this is the root key, which manages projects. */
   operator: boolean;
   whoami: Whoami | undefined;
 }

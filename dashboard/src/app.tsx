@@ -1,11 +1,11 @@
-/** Sign-in, or the shell with the screen that the URL names. */
+/** The sign-in form, or the shell with the screen that the URL names. */
 
 import { QueryClientProvider } from "@tanstack/preact-query";
 import { useMemo } from "preact/hooks";
 import { Router, useLocation } from "wouter-preact";
 import { makeQueryClient } from "./api/polling";
-import { ErrorBoundary } from "./components/boundary";
-import { Toasts } from "./components/toasts";
+import { ErrorBoundary } from "./components/states/boundary";
+import { Toasts } from "./components/states/toasts";
 import { projectBase, projectIn } from "./project";
 import { Screens } from "./screens";
 import { SignIn } from "./screens/sign-in";
@@ -15,10 +15,10 @@ import { Shell } from "./shell/shell";
 export function App() {
   const { key, expired } = useSessionState();
   const [place] = useLocation();
-  // Of the address itself, as everybody else asks: the router's place has been unescaped.
+  // Read from the address itself, as elsewhere, because the router's location is already decoded.
   const project = projectIn(location.pathname);
-  // Another key or project sees other things: nothing of what was known is kept.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: made for the key in the project
+  // Another key or project sees other data, so start with an empty cache.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: created for each key and project
   const client = useMemo(makeQueryClient, [key, project]);
   if (!key) return <SignIn expired={expired} />;
   return (

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from "preact/compat";
 
-/** A value of the whole page, outside of any component; components that use it are drawn anew when it is set. */
+/** A global value outside of any component. Components that use it are rendered again when it is set. */
 export interface Cell<T> {
   get: () => T;
   set: (next: T) => void;

@@ -1,4 +1,4 @@
-/** Numbers, durations and times as people read them. */
+/** Formats numbers, durations and times. */
 
 const WHOLE = new Intl.NumberFormat("en");
 
@@ -6,7 +6,7 @@ export function count(value: number): string {
   return WHOLE.format(value);
 }
 
-/** 1234567 → 1.2 M; for places with little room. */
+/** Format a number briefly, for places with little room: 1234567 → 1.2 M. */
 export function short(value: number): string {
   if (Math.abs(value) < 10_000) return count(Math.round(value));
   for (const [size, unit] of [
@@ -20,7 +20,7 @@ export function short(value: number): string {
   return count(value);
 }
 
-/** A rate per second. */
+/** Format a rate per second. */
 export function rate(value: number): string {
   if (value === 0) return "0";
   if (value < 0.1) return "<0.1";
@@ -34,7 +34,7 @@ const UNITS = [
   [1, "s"],
 ] as const;
 
-/** Seconds as people say them: 93784 → "1 d 2 h", 2145 → "35 min"; a second unit only beside a small first one. */
+/** Format seconds: 93784 → "1 d 2 h", 2145 → "35 min". The second unit is left out if the first is 10 or more. */
 export function duration(seconds: number): string {
   if (seconds < 1) return seconds <= 0 ? "0 s" : `${Math.max(1, Math.round(seconds * 1000))} ms`;
   let rest = Math.round(seconds);
@@ -60,14 +60,14 @@ export function bytes(size: number): string {
   return `${size} B`;
 }
 
-/** "3 min ago", "in 5 s". */
+/** Format a time relative to now: "3 min ago", "in 5 s". */
 export function relative(time: string, now: number): string {
   const seconds = (Date.parse(time) - now) / 1000;
   if (Math.abs(seconds) < 1) return "now";
   return seconds < 0 ? `${duration(-seconds)} ago` : `in ${duration(seconds)}`;
 }
 
-/** 2026-11-25 08:00:00.123, in the zone of the browser or in UTC. */
+/** Format a time as 2026-11-25 08:00:00.123, in the browser's time zone or in UTC. */
 export function timestamp(time: string, utc: boolean): string {
   const at = new Date(time);
   const part = (name: "FullYear" | "Month" | "Date" | "Hours" | "Minutes" | "Seconds" | "Milliseconds") =>
@@ -82,20 +82,24 @@ export function plural(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** A name, in quotes where it begins or ends with what nobody would see. */
+/** Return a name, quoted if it contains whitespace that would otherwise be invisible. */
 export function visible(name: string): string {
   return name === name.trim() && !/\s\s|[^\S ]/.test(name)
     ? name
     : JSON.stringify(name).replaceAll(" ", "\u00a0");
 }
 
-/** An instant as a datetime-local field has it, in the zone of the browser or in UTC; empty for none. */
+/** Return a time as the value of a datetime-local field, in the browser's time zone or in UTC. */
 export function toField(instant: string, utc: boolean): string {
   return Number.isNaN(Date.parse(instant)) ? "" : timestamp(instant, utc).slice(0, 19).replace(" ", "T");
 }
 
-/** The instant that a datetime-local field stands for; empty while it is incomplete. */
+/** Return the time of a datetime-local field as ISO 8601. Empty while the field is incomplete. */
 export function fromField(text: string, utc: boolean): string {
   const at = new Date(utc ? `${text}Z` : text);
   return text === "" || Number.isNaN(at.getTime()) ? "" : at.toISOString();
+}
+
+export function percent(part: number | null): string {
+  return part === null ? "–" : `${(100 * part).toFixed(part === 1 ? 0 : 1)} %`;
 }

@@ -1,29 +1,29 @@
 /**
- * JSON that keeps everything: numbers as they were written, members given twice, their order.
+ * A JSON reader that keeps numbers as they were written, duplicate members, and the order of members.
  *
- * JSON.parse makes 12345678901234567890 into another number, and of two equal names forgets the first. The service keeps
- * bodies byte for byte, so what is shown has to be what is there. RFC 8259.
+ * JSON.parse changes 12345678901234567890 and drops the first of two members with the same name. The service keeps
+ * bodies byte for byte, so the dashboard has to show exactly what is stored. RFC 8259.
  */
 
 export type Json =
   | { kind: "object"; members: [string, Json][] }
   | { kind: "array"; items: Json[] }
-  /** `text`: as it was written, quotes included. */
+  /** `text` is the source text, including quotes. */
   | { kind: "string" | "number" | "word"; text: string };
 
 interface Member {
   name: string;
-  /** Where the value stands in the text. */
+  /** The range of the value in the text. */
   from: number;
   to: number;
 }
 
 const SPACE = /[ \t\n\r]*/y;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON has none of them unescaped
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON strings contain no unescaped control characters
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\.)*"/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
-// The service takes 900 levels; one more is its own document around the body.
-const DEEPEST = 1000;
+// The service accepts 900 levels, and its response adds one around the body.
+const MAX_DEPTH = 1000;
 
 class Reader {
   at = 0;
@@ -36,7 +36,7 @@ class Reader {
     return found;
   }
 
-  /** Skip blanks, and this character if it is next. */
+  /** Skip whitespace, and this character if it is next. */
   skip(character: string): boolean {
     this.take(SPACE);
     if (this.text[this.at] !== character) return false;
@@ -49,7 +49,7 @@ class Reader {
   }
 }
 
-/** Read a document. Raises SyntaxError. */
+/** Read a document. Throws SyntaxError. */
 export function readJson(text: string): Json {
   const reader = new Reader(text);
   const value = readValue(reader, 0);
@@ -59,7 +59,7 @@ export function readJson(text: string): Json {
 }
 
 function readValue(reader: Reader, depth: number): Json {
-  if (depth > DEEPEST) throw new SyntaxError("too deep");
+  if (depth > MAX_DEPTH) throw new SyntaxError("too deep");
   if (reader.skip("{")) return { kind: "object", members: readMembers(reader, depth) };
   if (reader.skip("[")) return { kind: "array", items: readItems(reader, depth) };
   const string = reader.take(STRING);
@@ -92,7 +92,7 @@ function readItems(reader: Reader, depth: number): Json[] {
   return items;
 }
 
-/** Return the text of one member of an object, exactly as it stands there; null if it has none of that name. */
+/** Return the source text of a member of an object, or null if there is no such member. */
 export function memberText(text: string, wanted: string): string | null {
   const reader = new Reader(text);
   reader.expect("{");
@@ -111,7 +111,7 @@ export function memberText(text: string, wanted: string): string | null {
   return found && text.slice(found.from, found.to);
 }
 
-/** Return the texts of an array's items, exactly as they stand there. Raises SyntaxError. */
+/** Return the source texts of an array's items. Throws SyntaxError. */
 export function itemTexts(text: string): string[] {
   const reader = new Reader(text);
   reader.expect("[");
@@ -126,12 +126,12 @@ export function itemTexts(text: string): string[] {
   return texts;
 }
 
-// A body of a thousand levels would be mostly blanks.
-const DEEPEST_INDENT = 40;
+// A body with a thousand levels would be mostly indentation.
+const MAX_INDENT = 40;
 
 /**
- * Write JSON on several lines, with nothing in it changed but the blanks: the first `most` characters, about. A body of a
- * megabyte can be written as gigabytes, most of it indentation.
+ * Format JSON on several lines, changing only its whitespace, up to about `most` characters. A body of a
+ * megabyte could otherwise grow to gigabytes, most of it indentation.
  */
 export function pretty(value: Json, most = Number.POSITIVE_INFINITY): string {
   const parts: string[] = [];
@@ -140,7 +140,7 @@ export function pretty(value: Json, most = Number.POSITIVE_INFINITY): string {
     parts.push(text);
     length += text.length;
   };
-  const line = (depth: number) => `\n${"  ".repeat(Math.min(depth, DEEPEST_INDENT))}`;
+  const line = (depth: number) => `\n${"  ".repeat(Math.min(depth, MAX_INDENT))}`;
   const write = (value: Json, depth: number): void => {
     if (value.kind !== "object" && value.kind !== "array") {
       put(value.text);

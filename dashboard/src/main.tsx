@@ -1,9 +1,10 @@
+import "./styles/index.css";
 import { render } from "preact";
 import { App } from "./app";
+import { comeBack } from "./components/page/place";
 import { applyTheme } from "./preferences";
-import "./styles/index.css";
 
-// What a form refuses is shown by the browser only where it can have the focus, which nothing closed has. Does not bubble.
+// Browsers report an invalid field only if it can take the focus, so open the <details> around it. Does not bubble.
 addEventListener("invalid", ({ target }) => target instanceof Element && openAround(target), true);
 
 function openAround(element: Element): void {
@@ -11,6 +12,7 @@ function openAround(element: Element): void {
     box.open = true;
 }
 
+addEventListener("popstate", comeBack);
 applyTheme();
 const place = document.getElementById("app");
 if (place) render(<App />, place);

@@ -2,7 +2,7 @@
 
 import { useSearchParams } from "wouter-preact";
 
-/** Return the parameters, and how to change some of them; empty ones are left out. Replaces the entry in the history. */
+/** Return a getter for the parameters, and a function that changes some of them and drops empty ones. */
 export function useParams<Name extends string>(): [
   (name: Name) => string,
   (changes: Partial<Record<Name, string>>) => void,

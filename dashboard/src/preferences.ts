@@ -1,4 +1,4 @@
-/** How one likes it: kept in this browser, and no business of the service. */
+/** The user's preferences, kept in this browser only. */
 
 import { cell } from "./cell";
 

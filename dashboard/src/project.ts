@@ -1,11 +1,11 @@
 /**
- * The project that one is in: a part of the URL, `/dashboard/project/NAME/...`, so that a view can be sent as a link.
- * `default` is left out.
+ * The current project is part of the URL, `/dashboard/project/NAME/...`, so that a view can be shared as a link.
+ * The project `default` is left out.
  */
 
 const PATH = /^\/dashboard\/project\/([A-Za-z0-9][A-Za-z0-9._~-]*)(?:\/|$)/;
 
-/** Return the project that the page's path names; null where it names none. What is escaped means the same. */
+/** Return the project in the page's path, or null. Percent-encoded names are decoded. */
 export function projectIn(path: string): string | null {
   try {
     return PATH.exec(decodeURI(path))?.[1] ?? null;
@@ -14,12 +14,12 @@ export function projectIn(path: string): string | null {
   }
 }
 
-/** Return what the paths in a project begin with, as the URL has it. */
+/** Return the base path of a project's views. */
 export function projectBase(project: string | null): string {
   return project === null ? "/dashboard" : `/dashboard/project/${project}`;
 }
 
-/** Return a view of a project, as a link to it from whatever project one is in. */
+/** Return a link to a view of a project that works from any project. */
 export function inProject(project: string, view: string): string {
   return `~${projectBase(project === "default" ? null : project)}${view}`;
 }

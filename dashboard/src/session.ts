@@ -1,11 +1,11 @@
-/** Who is signed in: an API key, kept for this tab alone. It acts in the project that the URL names. */
+/** The API key that is signed in, kept in this tab only. It acts in the project that the URL names. */
 
 import { cell } from "./cell";
 import { projectIn } from "./project";
 
 export interface Session {
   key: string;
-  /** null: the key's own project, or `default` for the root key. */
+  /** null means the key's own project, or `default` for the root key. */
   project: string | null;
 }
 
@@ -22,7 +22,7 @@ export function currentSession(): Session | null {
   return key ? { key, project: projectIn(location.pathname) } : null;
 }
 
-/** Whether it is still the same key in the same project. */
+/** Return whether the key and the project are still the same. */
 export function stillIn(session: Session | null): boolean {
   const now = currentSession();
   return now?.key === session?.key && now?.project === session?.project;
@@ -33,7 +33,7 @@ export function signIn(key: string): void {
   state.set({ key, expired: false });
 }
 
-/** `expired`: the service does not know the key any more. The view stays in the URL, for after the next sign-in. */
+/** Sign out. `expired` means that the service refused the key. The URL keeps the view for the next sign-in. */
 export function signOut(expired = false): void {
   if (!currentSession()) return;
   sessionStorage.removeItem(KEY);

@@ -1,4 +1,4 @@
-/** The little of a browser that modules ask for as they are loaded; what needs more is tested in a real one. */
+/** Stubs for what modules need from a browser when they are loaded. Tests that need more use a real browser. */
 
 const nothing = { getItem: () => null };
 Object.assign(globalThis, {

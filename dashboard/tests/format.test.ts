@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { bytes, duration, plural, rate, relative, short, timestamp, visible } from "../src/format";
 
 test("a name is in quotes where it would look like another one", () => {
-  expect(["a", "big customer", 'say "a"'].map(visible)).toEqual(["a", "big customer", 'say "a"']);
+  expect(["a", "big customer", 'notify "a"'].map(visible)).toEqual(["a", "big customer", 'notify "a"']);
   expect([" a ", "a  b", "a\u00a0b", "a\nb"].map(visible)).toEqual([
     '"\u00a0a\u00a0"',
     '"a\u00a0\u00a0b"',

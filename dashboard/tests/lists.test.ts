@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { interval } from "../src/api/polling";
-import { points } from "../src/components/sparkline";
-import { rowsInSight } from "../src/components/table";
-import { lately, rates } from "../src/screens/queue-overview";
+import { rates, recentRate } from "../src/components/charts/rates";
+import { points } from "../src/components/charts/sparkline";
+import { rowsInSight } from "../src/components/tables/table";
 
 test("of a million rows those in the window are drawn, with a few around them", () => {
   const [first, last] = rowsInSight(-20_000_000, 900, 1_000_000, 40);
@@ -25,8 +25,8 @@ test("a panel rests ten times as long as its answer took, longer after each fail
 test("the bucket under way is a rate by the time that has passed of it", () => {
   expect(rates([600, 300, 100], 60, 1000, 1000 + 120 + 20)).toEqual([10, 5, 5]);
   expect(rates([60], 60, 1000, 1001)).toEqual([6]);
-  expect(lately([600, 300, 100], 60, 1000, 1000 + 120 + 20)).toBe(5);
-  expect(lately([0], 60, 1000, 1000)).toBe(0);
+  expect(recentRate([600, 300, 100], 60, 1000, 1000 + 120 + 20)).toBe(5);
+  expect(recentRate([0], 60, 1000, 1000)).toBe(0);
 });
 
 test("a line keeps within its box, whatever the values", () => {

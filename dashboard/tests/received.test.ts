@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { allHeldFrom } from "../src/received";
+import { allHeldFrom } from "../src/screens/playground/received";
 
 test("a body that is received is shown as it was sent", () => {
   const first = '{"receipt": "r1", "body": {"n": 12345678901234567890, "n": 1.0}}';

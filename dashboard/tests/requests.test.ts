@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
-import { hex } from "../src/components/body";
-import { difference } from "../src/components/edited";
+import { difference } from "../src/components/forms/edited";
+import { headersOf } from "../src/components/forms/headers";
+import { hex } from "../src/components/text/body";
 import { curl, quoted } from "../src/curl";
 import { inProject, projectIn } from "../src/project";
-import { changed, draftOf, fieldsOf, labelsOf, NEW } from "../src/screens/queue-form";
-import { asText, BLANK, base64, converted, headersOf, jsonFault, requestText } from "../src/screens/send";
+import { asText, BLANK, base64, converted, jsonFault, requestText } from "../src/screens/messages/draft";
+import { changed, draftOf, labelsOf, typedFields } from "../src/screens/queues/draft";
 
 test("a body goes out as it was typed, and not as JavaScript understands it", () => {
   const body = '{"n": 12345678901234567890, "n": 1.0}';
@@ -33,13 +34,12 @@ test("a body stays the same, whatever it is written as", () => {
 test("bytes are text only if they go out as the same bytes", () => {
   const encode = (text: string) => new TextEncoder().encode(text);
   for (const text of ["", "grüße\n\tÿ", "\ufeffmarked"]) expect(asText(encode(text))).toBe(text);
-  for (const octets of [Uint8Array.of(255), encode("a\0b"), encode("a\r\nb")])
-    expect(asText(octets)).toBeNull();
+  for (const data of [Uint8Array.of(255), encode("a\0b"), encode("a\r\nb")]) expect(asText(data)).toBeNull();
 });
 
 test("a body that is no JSON is told before it is sent", () => {
   expect(jsonFault('{"order": 17}')).toBeNull();
-  expect(jsonFault("{order: 17}")).toContain("This is no JSON");
+  expect(jsonFault("{order: 17}")).toContain("This is not valid JSON");
 });
 
 test("a command can be pasted whatever is in it, and never holds the key", () => {
@@ -82,9 +82,26 @@ test("lines become labels and headers", () => {
   expect(headersOf("a: 1\nb")).toEqual({ a: "1", b: "" });
 });
 
+type Queue = Parameters<typeof changed>[0];
+
+const CONFIG = {
+  type: "standard",
+  visibility_timeout: 30,
+  delay: 0,
+  retention: null,
+  max_message_bytes: 2000,
+  max_length: null,
+  deduplication_window: 300,
+  deduplicate_by_content: false,
+  dead_letter: { queue: "dead", max_receives: 3, expired: true },
+  paused: true,
+  labels: { team: "a: b" },
+  expires_after: 3600,
+} as const;
+
 test("labels that were not typed stay as they are, whatever they are", () => {
   const labels = JSON.parse('{" k2 ": "v", "sp": " x ", "__proto__": "x"}');
-  const queue = { name: "q", ...fieldsOf(NEW), labels } as unknown as Parameters<typeof draftOf>[0];
+  const queue = { ...CONFIG, name: "q", labels } as unknown as Queue;
   const written = JSON.stringify(labels);
   expect(JSON.stringify(changed(queue, { delay: "5" }).labels)).toBe(written);
   expect(JSON.stringify(labelsOf(draftOf(queue).labels))).toBe(written);
@@ -93,24 +110,27 @@ test("labels that were not typed stay as they are, whatever they are", () => {
 });
 
 test("a queue's configuration survives the form, and only what was changed is a change", () => {
-  const queue = {
-    name: "q",
-    ...fieldsOf(NEW),
+  const queue = { ...CONFIG, name: "q", a_field_of_a_later_version: 7 } as unknown as Queue;
+  const now = changed(queue, {});
+  expect(now).toEqual({ ...CONFIG, a_field_of_a_later_version: 7 });
+  expect(changed(queue, draftOf(queue))).toEqual(now);
+  expect(difference(now, changed(queue, { delay: "5" }))).toEqual([["delay", "0", "5"]]);
+});
+
+test("of a new queue only what was typed is sent", () => {
+  expect(typedFields(CONFIG, {})).toEqual({});
+  expect(typedFields(CONFIG, { expires_after: "60", retention: "" })).toEqual({
+    expires_after: 60,
     retention: null,
-    dead_letter: { queue: "dead", max_receives: 3, expired: true },
-    labels: { team: "a: b" },
-  } as unknown as Parameters<typeof draftOf>[0];
-  const now = fieldsOf(draftOf(queue));
-  expect(now.retention).toBeNull();
-  expect(now.dead_letter).toEqual({ queue: "dead", max_receives: 3, expired: true });
-  expect(now.labels).toEqual({ team: "a: b" });
-  expect(difference(now, now)).toEqual([]);
-  expect(difference(now, fieldsOf({ ...draftOf(queue), delay: "5" }))).toEqual([["delay", "0", "5"]]);
+  });
+  expect(typedFields(CONFIG, { max_receives: "7" })).toEqual({
+    dead_letter: { ...CONFIG.dead_letter, max_receives: 7 },
+  });
 });
 
 test("bytes are shown sixteen a line, with what is printable of them", () => {
-  const octets = Uint8Array.from({ length: 18 }, (_, n) => n + 60);
-  expect(hex(octets)).toBe(
+  const data = Uint8Array.from({ length: 18 }, (_, n) => n + 60);
+  expect(hex(data)).toBe(
     "00000000  3c 3d 3e 3f 40 41 42 43 44 45 46 47 48 49 4a 4b  <=>?@ABCDEFGHIJK\n" +
       `00000010  4c 4d${" ".repeat(42)}  LM`,
   );

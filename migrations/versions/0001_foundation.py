@@ -1,4 +1,4 @@
-"""Projects, keys, queues, messages and the memory of settled receipts."""
+"""Create projects, keys, queues, messages and settled receipts."""
 
 import secrets
 
@@ -16,7 +16,7 @@ _TABLES = ("settlement", "message", "retired_queue", "queue", "api_key", "projec
 
 
 def upgrade() -> None:
-    """Make the tables, and the project that a request acts in when it names none."""
+    """Create the tables and the default project."""
     run_script("0001_foundation")
     _choose_compression()
     op.execute(
@@ -28,13 +28,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove everything."""
+    """Drop all tables."""
     for table in _TABLES:
         op.drop_table(table)
 
 
 def _choose_compression() -> None:
-    """Compress bodies by lz4 where the server has it, else not at all: pglz costs several times the rest of a send."""
+    """Compress bodies with lz4 if the server supports it. pglz would take several times the rest of a send."""
     known = op.get_bind().scalar(sa.text("select enumvals from pg_settings where name = 'default_toast_compression'"))
     choice = "compression lz4" if "lz4" in known else "storage external"
     op.execute(f"alter table message alter column body set {choice}")

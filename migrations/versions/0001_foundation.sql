@@ -1,8 +1,8 @@
--- Projects, keys, queues, messages and the memory of settled receipts.
+-- Projects, keys, queues, messages and settled receipts.
 --
--- Two rules hold for everything a queue's messages touch, so that the tables can be distributed (Citus):
--- every key and index starts with the queue's number or id, and there are no triggers.
--- Numbers and ids are random or time-ordered, never counted: no project can read another's activity from them.
+-- So that the tables can be distributed (Citus), every key and index of tables with a queue's messages starts with the
+-- queue's number or id, and there are no triggers.
+-- Numbers and ids are random or time-ordered, never sequential, so that they reveal nothing about other projects.
 
 create table project (
     id bigint primary key,
@@ -15,7 +15,7 @@ create table api_key (
     id uuid primary key,
     project_id bigint not null references project on delete cascade,
     name text not null,
-    -- SHA-256 of a secret of 256 random bits: nothing slower is needed for what cannot be guessed.
+    -- SHA-256 of a secret of 256 random bits. Such a secret cannot be guessed, so no slower hash is needed.
     secret_hash bytea not null unique,
     scopes text[] not null,
     queues text[] not null,
@@ -26,13 +26,13 @@ create table api_key (
 create index api_key_project on api_key (project_id, id);
 
 create table queue (
-    -- What a receipt carries: stays for the queue's life, so that a receipt of a deleted queue is told from an old one.
+    -- Part of receipts. It never changes, so that a receipt of a deleted queue differs from an outdated one.
     id bigint primary key,
     project_id bigint not null references project,
     name text collate "C" not null,
-    -- What its messages are stored under. Purge gives a new one, and the old messages are gone at once.
+    -- Identifies the queue's messages. A purge assigns a new number, which removes the old messages at once.
     number bigint not null unique,
-    -- Raised by every change of the configuration or the number; hot statements name the version they rely on.
+    -- Incremented by every change of the configuration or the number. Hot statements check the version that they rely on.
     version bigint not null default 1,
     type text not null,
     visibility_timeout interval not null,
@@ -48,7 +48,7 @@ create table queue (
 );
 create index queue_updated on queue (updated_at);
 
--- Numbers whose messages are to be removed in the background, after a purge or a delete.
+-- Numbers of purged and deleted queues, whose messages are removed in the background.
 create table retired_queue (
     number bigint primary key,
     retired_at timestamptz not null
@@ -56,37 +56,37 @@ create table retired_queue (
 
 create table message (
     queue_number bigint not null,
-    -- UUID version 7: its time, to the microsecond, is sent_at (service/store/identifiers.py).
+    -- A UUID of version 7. It contains sent_at in microseconds (service/store/database/identifiers.py).
     id uuid not null,
-    -- Ready from here on. Delay, lease and release all move this one time, always to now or later.
+    -- When the message becomes ready. Delay, lease and release set this time, always to now or later.
     visible_at timestamptz not null,
-    -- Retention counts from here.
+    -- The start of the retention.
     first_visible_at timestamptz not null,
-    -- Set by the message's own ttl; it stands in for the queue's retention.
+    -- The end of the message's own ttl, which replaces the queue's retention.
     expires_at timestamptz,
     first_received_at timestamptz,
-    -- Names the current lease. A settle that names another one changes nothing.
+    -- Identifies the current lease. Settling with another lease changes nothing.
     lease bigint,
     receive_count integer not null default 0,
-    -- Octets of body and headers, so that a claim can stop at a number of bytes without reading them.
+    -- Size of body and headers in bytes, so that a claim can limit its total size without reading them.
     size integer not null,
-    -- 9 minus the priority that people see: the index then has the most urgent first.
+    -- 9 minus the priority, so that the most urgent messages come first in the index.
     urgency smallint not null default 9,
-    -- Whether it is received as `body` (JSON) or as `body_base64`.
+    -- Whether consumers receive the message as `body` (JSON) or as `body_base64`.
     is_json boolean not null,
-    -- Null: application/json.
+    -- Null means application/json.
     content_type text,
-    -- One JSON object of strings, as it is sent to consumers. Null: {}.
+    -- A JSON object of strings, as consumers receive it. Null means {}.
     headers bytea,
     message_group text,
     last_error text,
     traceparent text,
     tracestate text,
-    -- Never text or jsonb: NUL, lone surrogates, key order and 1e400 survive here alone.
+    -- Neither text nor jsonb would preserve NUL, unpaired surrogates, the order of keys and numbers such as 1e400.
     body bytea not null,
     primary key (queue_number, id)
 )
--- Every message is updated once and deleted soon: without haste, dead rows pile up faster than they go.
+-- Every message is updated once and soon deleted, so vacuum must run often to keep up with dead rows.
 with (
     autovacuum_vacuum_scale_factor = 0.0,
     autovacuum_vacuum_threshold = 20000,
@@ -97,9 +97,9 @@ with (
 create index message_ready on message (queue_number, urgency, visible_at, id);
 create index message_expiry on message (queue_number, expires_at) where expires_at is not null;
 
--- Receipts that were spent, for at least ten minutes, so that a repeat answers the same and a superseded one says so.
--- Four slots of five minutes; the one that comes next is truncated (service/upkeep/settlements.py). No time-dependent
--- DDL: a chore that fails leaves old rows, never a missing partition.
+-- Spent receipts of at least the last ten minutes, so that a repeated settle gets the same response, and a superseded
+-- receipt is recognized. There are four slots of five minutes; a chore truncates the next one (service/upkeep/rounds.py).
+-- No DDL depends on time: if the chore fails, old rows stay, but no partition is missing.
 create table settlement (
     slot smallint not null,
     queue_id bigint not null,

@@ -1,4 +1,4 @@
-"""Fifo queues, dead letters, priorities, tasks, room in bounded queues."""
+"""Add fifo queues, dead letters, priorities, tasks and queues with max_length."""
 
 from alembic import op
 
@@ -22,12 +22,12 @@ _MESSAGE_COLUMNS = ("seq", "exhausted_at", "dead_letter", "moved")
 
 
 def upgrade() -> None:
-    """Add what fifo queues, dead letters, priorities and tasks need."""
+    """Add the columns and tables."""
     run_script("0002_delivery")
 
 
 def downgrade() -> None:
-    """Remove it; messages of fifo queues stay, as messages of standard ones."""
+    """Drop the columns and tables. Messages of fifo queues become messages of standard queues."""
     op.drop_table("queue_room")
     op.drop_table("task")
     op.drop_table("fifo_group")

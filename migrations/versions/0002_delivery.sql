@@ -1,41 +1,43 @@
--- Fifo queues, dead letters, priorities, tasks, room in bounded queues.
+-- Fifo queues, dead letters, priorities, tasks and queues with max_length.
 
 alter table queue
     add column deduplication_window interval not null default interval '300 seconds',
     add column deduplicate_by_content boolean not null default false,
-    -- The dead-letter queue by its name, which cannot change; the key below keeps it from being deleted.
+    -- The name of the dead-letter queue. Names never change, and the foreign key below prevents its deletion.
     add column dead_letter_queue text collate "C",
     add column max_receives integer,
     add column dead_letter_expired boolean not null default false,
-    -- The urgencies that messages were ever sent with, most urgent first: a claim looks at no others.
-    -- The rules for dead letters have changed: messages behind this id are still to be gone through.
+    -- Set if the rules for dead letters have changed: messages after this id still have to be checked.
     add column unmarked_after uuid,
+    -- The urgencies of all messages that were ever sent, most urgent first; a claim looks only at these.
     add column urgencies smallint[] not null default '{9}',
     add constraint queue_dead_letter foreign key (project_id, dead_letter_queue) references queue (project_id, name);
 create index queue_dead_letter on queue (project_id, dead_letter_queue) where dead_letter_queue is not null;
 create index queue_unmarked on queue (project_id) where unmarked_after is not null;
 
 alter table message
-    -- In fifo queues: the place within its group. Counted up under the group's lock, so it is the order of the answers.
+    -- In fifo queues: the position in the group. It is assigned under the group's lock, in the order of the responses.
     add column seq bigint,
-    -- Set while the last permitted delivery is under way: when its lease ends, unless the message was settled by then.
+    -- Set during the last allowed delivery: the end of its lease, when the message is moved unless it was settled.
     add column exhausted_at timestamptz,
-    -- In a dead-letter queue: where it came from, and why.
+    -- In a dead-letter queue: the source of the message and the reason.
     add column dead_letter jsonb,
-    -- It came from another queue: its id is older than its stay here, so its retention is looked after apart.
+    -- Set if the message was moved here from another queue. Its id is older than its stay, so its retention needs its own
+    -- index.
     add column moved boolean not null default false;
 create index message_sequence on message (queue_number, message_group, seq) where seq is not null;
 create index message_exhausted on message (queue_number, exhausted_at) where exhausted_at is not null;
 create index message_moved on message (queue_number, first_visible_at) where moved;
 
--- The groups of fifo queues that hold messages; '' is the group of messages that name none.
--- Whoever adds, removes or moves messages of a group locks its row first and looks at the messages in a later statement.
+-- The groups of fifo queues that have messages; '' is the group of messages without a group.
+-- A transaction that adds, removes or moves messages of a group first locks its row, and reads the messages in a later
+-- statement.
 create table fifo_group (
     queue_number bigint not null,
     name text collate "C" not null,
-    -- Somebody may take its first messages from here on: none is leased then, and the first one is visible.
+    -- From when on the group's first messages can be received: none is leased then, and the first one is visible.
     ready_at timestamptz not null,
-    -- The place of the message that was sent last.
+    -- The position of the last message.
     last_seq bigint not null,
     depth bigint not null,
     primary key (queue_number, name)
@@ -49,24 +51,23 @@ with (
 );
 create index fifo_group_ready on fifo_group (queue_number, ready_at, name);
 
--- Work that goes on after its request was answered. Each batch of it commits together with what is noted of it here, so
--- any process can go on where another was when it died.
+-- Background operations. Each batch commits together with the progress recorded here, so that any process can continue
+-- after another one has died.
 create table task (
     project_id bigint not null references project on delete cascade,
     id uuid not null,
     kind text not null,
     state text not null,
-    -- The queue by its name, and under which number its messages were when the task was made: after a purge there is
-    -- nothing left to do.
+    -- The queue's name, and its number when the task was created; after a purge the task has nothing left to do.
     queue text collate "C" not null,
     queue_number bigint not null,
-    -- What is asked for, as its kind has it.
+    -- The parameters, which depend on the kind of task.
     wanted jsonb not null,
-    -- How many messages there were to look at.
+    -- The number of messages to examine.
     total bigint not null,
     moved bigint not null default 0,
     skipped bigint not null default 0,
-    -- What has been looked at ends here: by id in standard queues, by group and place in fifo queues.
+    -- The last message that was examined: its id in standard queues, its group and position in fifo queues.
     after_id uuid not null default '00000000-0000-0000-0000-000000000000',
     after_group text collate "C" not null default '',
     after_seq bigint not null default 0,
@@ -78,11 +79,11 @@ create table task (
 );
 create index task_running on task (project_id, due_at) where state = 'running';
 
--- How many messages a process may still send into a queue with max_length before it has to count again.
+-- How many messages a process may still send to a queue with max_length before it must count again.
 create table queue_room (
     queue_number bigint not null,
     process bigint not null,
-    -- Names what was granted: another process may grant anew.
+    -- Identifies the grant; another process may replace it.
     grant_id bigint not null,
     version bigint not null,
     permits bigint not null,

@@ -1,4 +1,4 @@
-"""Deduplication, transactions."""
+"""Add deduplication and transactions."""
 
 from alembic import op
 
@@ -11,11 +11,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the memory of what was sent, and of what transactions were answered."""
+    """Add tables for deduplication ids and the responses of transactions."""
     run_script("0003_once")
 
 
 def downgrade() -> None:
-    """Forget what was sent: a repeat stores a second message."""
+    """Drop the tables. A repeated send then stores a second message."""
     op.drop_table("transaction_answer")
     op.drop_table("deduplication")

@@ -1,15 +1,15 @@
--- What a message was sent under, so that a repeat stores nothing.
+-- The deduplication ids of sent messages, so that a repeated send stores nothing.
 
 create table deduplication (
     queue_number bigint not null,
-    -- SHA-256 of the id, or of what stands in for it (service/domain/once.py).
+    -- SHA-256 of the id, or of what replaces it (service/domain/deduplication.py).
     hash bytea not null,
-    -- The message that was stored under it, and when it became visible: what a repeat is answered.
+    -- The message that was stored and when it became visible, for the response to a repeated send.
     message_id uuid not null,
     visible_at timestamptz not null,
-    -- How many messages the batch had that this one was sent in, if the key was the batch's.
+    -- The number of messages in the batch, if the key was that of a batch.
     members integer not null,
-    -- Past: the row may be taken by the next message of this hash.
+    -- If this is in the past, the next message with this hash replaces the row.
     expires_at timestamptz not null,
     primary key (queue_number, hash)
 )
@@ -22,18 +22,18 @@ with (
 );
 create index deduplication_expiry on deduplication (queue_number, expires_at);
 
--- What transactions were answered, under each receipt they named, in slots that are emptied in turn as those of
--- settlement are. One that has no receipts but a key is under its project, lease 0 and the key's hash.
+-- The responses of transactions, stored for each of their receipts, in slots that are emptied in turn like those of
+-- settlement. A transaction with a key but no receipts is stored with its project, lease 0 and the key's hash.
 create table transaction_answer (
     slot smallint not null,
     queue_id bigint not null,
     lease bigint not null,
     message_id uuid not null,
-    -- SHA-256 of what was asked: the same again is answered the same.
+    -- SHA-256 of the request. A repetition of the same request gets the same response.
     digest bytea not null,
-    -- Whether the receipt was spent, and not only prolonged.
+    -- Whether the receipt was spent rather than only extended.
     spent boolean not null,
-    -- In the row of the first receipt.
+    -- Only in the row of the first receipt.
     answer bytea
 ) partition by list (slot);
 create table transaction_answer_0 partition of transaction_answer for values in (0);

@@ -1,4 +1,4 @@
-"""Limits of projects."""
+"""Add limits of projects."""
 
 from alembic import op
 
@@ -13,12 +13,12 @@ _TABLES = ("parked_share", "project_usage", "request_allowance")
 
 
 def upgrade() -> None:
-    """Add what limits of projects need."""
+    """Add the column and the tables."""
     run_script("0004_limits")
 
 
 def downgrade() -> None:
-    """Remove it."""
+    """Drop them."""
     for table in _TABLES:
         op.drop_table(table)
     op.drop_column("project", "limits")

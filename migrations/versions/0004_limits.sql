@@ -1,12 +1,12 @@
--- Limits of projects, and what the processes tell each other to hold them together.
+-- Limits of projects, and the data that processes share to enforce them.
 
--- Only the limits that are set.
+-- A JSON object with only those limits that are set.
 alter table project add column limits jsonb not null default '{}';
 
--- The tables below are unlogged: they change many times a second and are worth nothing after a crash, when the buckets
--- are full again, what is stored is counted again, and nobody waits.
+-- The tables below are unlogged: they change many times a second and are not needed after a crash, when buckets are full
+-- again, stored messages are counted again, and no receives are waiting.
 
--- How many requests the processes may still take out of a project's bucket.
+-- The requests left in a project's bucket.
 create unlogged table request_allowance (
     project_id bigint primary key references project on delete cascade,
     requests double precision not null,
@@ -14,7 +14,7 @@ create unlogged table request_allowance (
 )
 with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000);
 
--- What projects with such limits hold, as it was counted last, and how long the counting took.
+-- The last count of stored messages and bytes of projects with such limits, and how long it took.
 create unlogged table project_usage (
     project_id bigint primary key references project on delete cascade,
     messages bigint not null,
@@ -24,7 +24,7 @@ create unlogged table project_usage (
 )
 with (fillfactor = 50);
 
--- How many receives of a project a process may let wait; worth nothing unless it was renewed lately.
+-- How many receives of a project may wait in a process; valid only if it was renewed recently.
 create unlogged table parked_share (
     project_id bigint not null references project on delete cascade,
     process bigint not null,

@@ -1,4 +1,4 @@
-"""A row a minute for what a project may still ask."""
+"""Store request allowances in a new row every minute."""
 
 from alembic import op
 
@@ -11,12 +11,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Give every bucket a row a minute."""
+    """Replace the table by one with a row for each minute."""
     run_script("0005_allowance_minutes")
 
 
 def downgrade() -> None:
-    """Give every bucket one row."""
+    """Replace the table by one with a single row for each project."""
     op.drop_table("request_allowance")
     op.execute("""
         create unlogged table request_allowance (

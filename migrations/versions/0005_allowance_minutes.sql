@@ -1,5 +1,5 @@
--- A bucket has a new row every minute: one row that is changed again and again becomes slow while an old transaction keeps
--- all its versions. The buckets are full again after the change.
+-- A bucket has a new row every minute, because a row that is updated continually becomes slow while an old transaction
+-- keeps all its versions. After this migration all buckets are full.
 drop table request_allowance;
 
 create unlogged table request_allowance (

@@ -1,4 +1,4 @@
-"""Names of groups compare alike in both of their tables: with two collations no index of messages can be used."""
+"""Use the same collation for group names in both tables; with two collations, no index of messages can be used."""
 
 from alembic import op
 
@@ -9,10 +9,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Compare groups of messages by their octets, as fifo_group does; the index is built anew, the table is not."""
+    """Compare groups of messages by their bytes, as in fifo_group. This rebuilds the index but not the table."""
     op.execute('alter table message alter column message_group type text collate "C"')
 
 
 def downgrade() -> None:
-    """Compare them as the database does."""
+    """Use the database's default collation."""
     op.execute('alter table message alter column message_group type text collate "default"')

@@ -1,4 +1,4 @@
-"""The index of ready groups serves those who look for ready groups, and nobody who looks for one by its name."""
+"""Restrict the index of ready groups to statements that look for ready groups."""
 
 from alembic import op
 
@@ -11,16 +11,16 @@ _INDEX = "create index fifo_group_ready on fifo_group (queue_number, ready_at, n
 
 
 def upgrade() -> None:
-    """Have the index stand for what only the look for ready groups says of itself.
+    """Make the index partial, with a condition that only the search for ready groups contains.
 
-    Where the planner believes in few groups among many pages it would find one by its name there too, along all that
-    there are, dead ones too.
+    Otherwise, if the planner expects few groups on many pages, it also uses this index to find a group by name, and
+    scans all entries, including dead ones.
     """
     op.drop_index("fifo_group_ready", "fifo_group")
     op.execute(f"{_INDEX} where ready_at > '-infinity'")
 
 
 def downgrade() -> None:
-    """Have it stand for everything."""
+    """Make the index complete again."""
     op.drop_index("fifo_group_ready", "fifo_group")
     op.execute(_INDEX)

@@ -1,4 +1,4 @@
-"""Webhooks."""
+"""Add webhooks."""
 
 from alembic import op
 
@@ -11,12 +11,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what push needs."""
+    """Add the columns and tables."""
     run_script("0008_push")
 
 
 def downgrade() -> None:
-    """Remove it."""
+    """Drop them."""
     op.drop_index("message_pushed", "message")
     op.drop_column("message", "pushed_by")
     op.drop_column("message", "attempts")

@@ -1,9 +1,9 @@
--- Webhooks, and what a message remembers of being pushed.
+-- Webhooks, and the push state of messages.
 
 create table webhook (
     queue_id bigint not null references queue on delete cascade,
     name text collate "C" not null,
-    -- What a message under its lease is marked with.
+    -- Marks the messages that are leased by this webhook.
     id bigint not null unique,
     url text not null,
     mode text not null,
@@ -14,33 +14,33 @@ create table webhook (
     retry_jitter double precision not null,
     on_exhausted text not null,
     enabled boolean not null,
-    -- Custom headers and secrets, encrypted.
+    -- Encrypted custom headers and secrets.
     sealed bytea not null,
-    -- Failures one after another, over all messages; how often its circuit has opened since the last success.
+    -- Consecutive failures over all messages; how many times the circuit has opened since the last success.
     failures integer not null default 0,
     openings integer not null default 0,
     last_success_at timestamptz,
     paused_until timestamptz,
     pause_reason text,
-    -- With a rate limit: requests that it may make, as of a time.
+    -- With a rate limit: the number of requests allowed at a time.
     allowance double precision not null default 1,
     allowed_at timestamptz not null default '-infinity',
-    -- When it was last given messages: the one that waits longest comes next.
+    -- When the webhook last got messages; the one that has waited longest is next.
     served_at timestamptz not null,
     created_at timestamptz not null,
     updated_at timestamptz not null,
     primary key (queue_id, name)
 );
 
--- `attempts`: by push, over all webhooks; `pushed_by`: the webhook that holds the lease, if one does; without a lease the
--- one after whose last attempt the message is blocked.
+-- `attempts`: the number of requests over all webhooks. `pushed_by`: the webhook that holds the lease or, without a lease,
+-- the webhook after whose last attempt the message is blocked.
 alter table message
     add column attempts integer not null default 0,
     add column pushed_by bigint;
 
 create index message_pushed on message (queue_number, pushed_by) where pushed_by is not null;
 
--- Requests to webhooks that have ended. Its partitions are days, made and dropped as time goes on (upkeep/attempts.py).
+-- Completed requests to webhooks. A chore creates and drops a partition for each day (service/upkeep/rounds.py).
 create table attempt (
     queue_id bigint not null,
     webhook_id bigint not null,

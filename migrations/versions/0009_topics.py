@@ -1,4 +1,4 @@
-"""Topics."""
+"""Add topics."""
 
 from alembic import op
 
@@ -11,12 +11,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what fan-out needs."""
+    """Add the column and the tables."""
     run_script("0009_topics")
 
 
 def downgrade() -> None:
-    """Remove it."""
+    """Drop them."""
     op.drop_column("message", "published")
     op.drop_table("subscription")
     op.drop_table("topic")

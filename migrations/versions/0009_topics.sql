@@ -1,12 +1,12 @@
--- Topics: what is published is copied to every subscribed queue whose filter it matches.
+-- Topics: a published message is copied to every subscribed queue whose filter it matches.
 
 create table topic (
     project_id bigint not null references project on delete cascade,
     name text collate "C" not null,
     id bigint not null unique,
-    -- What its publishes are deduplicated under, as a queue's messages are under the queue's number.
+    -- Identifies the topic's deduplication ids, like the number of a queue.
     number bigint not null unique,
-    -- Raised by every change, of its subscriptions too: a publish names the version that it relies on.
+    -- Incremented by every change, including those of its subscriptions. A publish checks the version it relies on.
     version bigint not null default 1,
     type text not null,
     deduplication_window interval not null,
@@ -20,7 +20,7 @@ create table subscription (
     topic_id bigint not null references topic (id) on delete cascade,
     name text collate "C" not null,
     queue_id bigint not null references queue on delete cascade,
-    -- As it was given; json keeps the order of its members.
+    -- The type json preserves the order of the members.
     filter json not null,
     created_at timestamptz not null,
     updated_at timestamptz not null,
@@ -29,5 +29,5 @@ create table subscription (
 );
 create index subscription_queue on subscription (queue_id);
 
--- Of a copy: its topic, and the id that the publisher was told.
+-- Only in copies: the topic, and the id in the response to the publisher.
 alter table message add column published text;

@@ -1,4 +1,4 @@
-"""What was done with each queue's messages in the last hour."""
+"""Add the activity of queues in the last hour."""
 
 from alembic import op
 
@@ -11,11 +11,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add where it is kept."""
+    """Add the table."""
     run_script("0010_activity")
 
 
 def downgrade() -> None:
-    """Remove it."""
+    """Drop the table."""
     op.drop_table("project_activity")
     op.drop_table("queue_activity")

@@ -1,24 +1,24 @@
--- What was done with the messages of each queue and each project, in steps of ten seconds, over all processes; kept for
--- a little more than an hour. `growth`: what came in minus what left, whatever the way; so a length of now gives those
--- before. `attempts`, `succeeded`: requests to webhooks.
--- The queue is not referenced: who writes these rows never waits for somebody who holds a queue. Rows of queues that are
--- gone go with their time.
+-- Message counts of each queue and each project, in steps of ten seconds, over all processes, for a little more than an
+-- hour. `growth` is the number of messages added minus those removed, so that earlier lengths can be derived from the
+-- current one. `attempts` and `succeeded` count requests to webhooks.
+-- There is no foreign key to the queue, so that writing a row never waits for a transaction that has locked the queue.
+-- Rows of deleted queues are removed when they are too old.
 
 create table queue_activity (
     queue_id bigint not null,
-    -- When the step begins.
+    -- The start of the step.
     at timestamptz not null,
     sent integer not null,
     received integer not null,
     deleted integer not null,
     dead_lettered integer not null,
-    -- A purge may remove very many at once.
+    -- A bigint, because a purge can remove very many messages at once.
     growth bigint not null,
     attempts integer not null,
     succeeded integer not null,
     primary key (queue_id, at)
 )
--- Each process adds to a row twice before its time is over; room on its page spares the indexes that.
+-- Each process updates a row about twice. Free space on the page lets these updates skip the indexes.
 with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 create index queue_activity_at on queue_activity (at);
 

@@ -1,4 +1,4 @@
-"""Attempts are found by their message."""
+"""Add an index to find attempts by message."""
 
 from alembic import op
 
@@ -9,10 +9,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Index attempts by message; ids grow with time, so that new entries come to one end."""
+    """Create the index. Ids grow with time, so new entries are added at one end."""
     op.create_index("attempt_message", "attempt", ["message_id", "id"])
 
 
 def downgrade() -> None:
-    """Remove the index."""
+    """Drop the index."""
     op.drop_index("attempt_message", "attempt")

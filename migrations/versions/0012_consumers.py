@@ -1,4 +1,4 @@
-"""Who takes messages from a queue."""
+"""Add the consumers of queues."""
 
 from alembic import op
 
@@ -11,10 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add where it is kept."""
+    """Add the table."""
     run_script("0012_consumers")
 
 
 def downgrade() -> None:
-    """Remove it."""
+    """Drop the table."""
     op.drop_table("consumer")

@@ -1,4 +1,4 @@
-"""Queues are found by the dead-letter queue that they name."""
+"""Add an index to find queues by their dead-letter queue."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,11 +10,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Index the queues that name one; deleting a queue looks here too whether others name it."""
+    """Create the index, which the deletion of a queue also uses to check for references."""
     named = sa.text("dead_letter_queue is not null")
     op.create_index("queue_dead_letter_queue", "queue", ["project_id", "dead_letter_queue"], postgresql_where=named)
 
 
 def downgrade() -> None:
-    """Remove the index."""
+    """Drop the index."""
     op.drop_index("queue_dead_letter_queue", "queue")

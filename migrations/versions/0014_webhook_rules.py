@@ -1,4 +1,4 @@
-"""Rules about webhooks that several statements go by."""
+"""Add functions for the rules about webhooks that several statements share."""
 
 from alembic import op
 
@@ -11,11 +11,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add them."""
+    """Create the functions."""
     run_script("0014_webhook_rules")
 
 
 def downgrade() -> None:
-    """Remove them."""
+    """Drop the functions."""
     op.execute("drop function webhook_tokens(float8, timestamptz, float8, timestamptz)")
     op.execute("drop function webhook_state(boolean, timestamptz, text, integer, timestamptz)")

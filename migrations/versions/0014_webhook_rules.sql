@@ -1,6 +1,6 @@
--- What several statements ask of a webhook, said once.
+-- Rules about webhooks that several statements share.
 
--- In which state a webhook is at a time. A circuit is open until a success closes it: it counts its openings until then.
+-- The state of a webhook at a time. A circuit is open, and counts its openings, until a success closes it.
 create function webhook_state(
     enabled boolean, paused_until timestamptz, pause_reason text, openings integer, at timestamptz
 ) returns text
@@ -12,8 +12,8 @@ return case
     else 'active'
 end;
 
--- How many requests a webhook's rate has let come together; null: it has none. Nothing comes of a time that is still to
--- come, where the clock was set back.
+-- The number of requests that a webhook's rate limit allows now; null if it has none. If the clock was set back, a time in
+-- the future allows no more.
 create function webhook_tokens(allowance float8, allowed_at timestamptz, rate_limit float8, at timestamptz) returns float8
 language sql stable parallel safe
 return allowance + greatest(extract(epoch from at - greatest(allowed_at, at - interval '1 day')), 0) * rate_limit;

@@ -1,1 +1,1 @@
-"""HTTP by noun: parse, call one verb of `domain`, shape the answer."""
+"""The HTTP API. Each operation parses its request, calls one function of `domain`, and writes the response."""

@@ -1,16 +1,20 @@
-"""The OpenAPI document, and pages for people that are made from it. They load nothing from anywhere."""
+"""The OpenAPI document, and the HTML pages generated from it, which load no external resources."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from functools import cache
 from html import escape
 from typing import Any, get_args
 
+import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
 from service import errors
-from service.api.documented import PROBLEM_SCHEMA
-from service.api.operations import component_schemas
+from service.api.kit.documented import PROBLEM_SCHEMA
+from service.api.messaging.operations import OPERATIONS, REF
+from service.api.streaming.frames import KINDS
 from service.errors import Problem
 
 router = APIRouter(include_in_schema=False)
@@ -18,27 +22,27 @@ router = APIRouter(include_in_schema=False)
 TAGS = [
     {"name": "queues", "description": "Queues and their configuration."},
     {"name": "messages", "description": "Sending to a queue and receiving from it."},
-    {"name": "receipts", "description": "Settling what was received."},
-    {"name": "browse", "description": "Looking at messages without taking them."},
-    {"name": "activity", "description": "What was done in the last hour, and what needs somebody's attention."},
-    {"name": "webhooks", "description": "Having a queue's messages posted to a URL."},
-    {"name": "topics", "description": "Copies of a message in every queue that wants one."},
-    {"name": "streams", "description": "Messages as soon as there are any, on one connection."},
-    {"name": "tasks", "description": "Work on many messages that goes on after its request was answered."},
-    {"name": "transactions", "description": "Settling and sending in one step."},
-    {"name": "projects", "description": "Tenants. For the root key alone."},
-    {"name": "keys", "description": "API keys of a project."},
+    {"name": "receipts", "description": "Settling received messages: delete, extend, release or reject."},
+    {"name": "browse", "description": "Looking at messages without receiving them."},
+    {"name": "activity", "description": "What happened in the last hour, and which queues need attention."},
+    {"name": "webhooks", "description": "Delivering a queue's messages to a URL by HTTP POST."},
+    {"name": "topics", "description": "Publishing a message to every subscribed queue."},
+    {"name": "streams", "description": "Receiving messages over a long-lived connection."},
+    {"name": "tasks", "description": "Background operations on many messages."},
+    {"name": "transactions", "description": "Settling and sending messages atomically."},
+    {"name": "projects", "description": "Managing projects (tenants). Requires the root key."},
+    {"name": "keys", "description": "Managing a project's API keys."},
     {"name": "limits", "description": "The limits in force."},
-    {"name": "operations", "description": "For those who run the service; without a key."},
+    {"name": "operations", "description": "Health checks and metrics for operators; no key required."},
 ]
 _DESCRIPTION = """\
-Queues over HTTP: send a message, receive it under a lease, delete it. Every answer carries a `Request-Id`; every
-problem is `application/problem+json` with a stable `code`. Times are RFC 3339 in UTC, durations are numbers of seconds.
+Queues over HTTP: send a message, receive it under a lease, delete it. Every response has a `Request-Id` header. Errors
+are `application/problem+json` with a stable `code`. Times are RFC 3339 in UTC; durations are numbers of seconds.
 """
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document of everything that the application answers."""
+    """Return the OpenAPI document of the application."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -50,7 +54,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
             servers=[{"url": "/"}],
         )
-        schemas = document["components"]["schemas"] | component_schemas() | {"Problem": PROBLEM_SCHEMA}
+        schemas = document["components"]["schemas"] | _schemas_of_operations() | {"Problem": PROBLEM_SCHEMA}
         document["components"]["schemas"] = dict(sorted(schemas.items()))
         document["components"]["headers"] = _HEADERS
         for operations in document["paths"].values():
@@ -60,19 +64,32 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
+def _schemas_of_operations() -> dict[str, Any]:
+    """Return the JSON Schemas used by the hot operations and by the frames of streams."""
+    types = [kind for operation in OPERATIONS for kind in (operation.request, operation.answer) if kind is not None]
+    _, components = msgspec.json.schema_components([*types, *KINDS], ref_template=REF)
+    return components
+
+
 _HEADERS = {
-    "ETag": {"description": "Stands for the configuration alone.", "schema": {"type": "string"}},
+    "ETag": {
+        "description": "Identifies the version of the configuration; counts do not change it.",
+        "schema": {"type": "string"},
+    },
     "Link": {"description": 'The next page: <...>; rel="next".', "schema": {"type": "string"}},
     "RateLimit": {
-        "description": "If the project has a limit: requests left (r) until so many seconds have passed (t).",
+        "description": "If the project has a request limit: the requests left (r) for the next t seconds.",
         "schema": {"type": "string"},
     },
     "RateLimit-Policy": {
-        "description": "If the project has a limit: so many requests (q) in so many seconds (w).",
+        "description": "If the project has a request limit: q requests per w seconds.",
         "schema": {"type": "string"},
     },
-    "Request-Id": {"description": "The client's own, or a fresh one.", "schema": {"type": "string"}},
-    "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
+    "Request-Id": {
+        "description": "The id that the client sent in Request-Id, or a new one.",
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {"description": "Seconds to wait before retrying.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}},
 }
 _MORE_HEADERS = {
@@ -80,14 +97,14 @@ _MORE_HEADERS = {
     "429": ("Retry-After",),
     "503": ("Retry-After",),
 }
-# Those that carry a configuration, and those that carry a page.
+# The operations whose response has an ETag.
 _TAGGED = {f"{verb}_{noun}" for verb in ("put", "patch", "get") for noun in ("queue", "webhook", "topic", "project")}
 
 
 def _complete(operation: dict[str, Any]) -> None:
-    """Add what is the same everywhere, and say plainly what FastAPI says in a roundabout way."""
+    """Add the headers that all operations share, and simplify what FastAPI generated."""
     for parameter in operation.get("parameters", []):
-        # A header or query parameter is there or not; it is never null.
+        # A header or query parameter can be absent but not null.
         kinds = parameter["schema"].pop("anyOf", [{}])
         parameter["schema"] = {**kinds[0], **parameter["schema"]}
         parameter["schema"].pop("description", None)
@@ -102,16 +119,16 @@ def _complete(operation: dict[str, Any]) -> None:
             )
         response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
         if (events := response.get("content", {}).get("text/event-stream")) is not None:
-            # FastAPI describes each event in a word (itemSchema) of OpenAPI 3.2; this is a document of 3.1.
+            # FastAPI describes events with itemSchema, which OpenAPI 3.1 does not have.
             events.pop("itemSchema", None)
             events["schema"] = {"type": "string"}
         if response["description"] == "Successful Response":
-            response["description"] = "Done."
+            response["description"] = "Success."
     operation["responses"] = responses
 
 
 def _whole_numbers(part: Any) -> Any:
-    """Write 30.0 as 30."""
+    """Replace floats without a fraction by integers, so that 30.0 is written as 30."""
     if isinstance(part, dict):
         return {name: _whole_numbers(value) for name, value in part.items()}
     if isinstance(part, list):
@@ -120,25 +137,40 @@ def _whole_numbers(part: Any) -> Any:
 
 
 def rendered(app: FastAPI) -> str:
-    """Return the OpenAPI document as it is checked in."""
+    """Return the OpenAPI document as JSON, in the form of openapi/openapi.json."""
     return json.dumps(openapi(app), indent=2, ensure_ascii=False) + "\n"
 
 
 @router.get("/openapi.json")
 async def openapi_json(request: Request) -> Response:
     """Return the OpenAPI document."""
-    return Response(json.dumps(openapi(request.app), separators=(",", ":")), media_type="application/json")
+    return Response(await _made(request.app, _compact), media_type="application/json")
 
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
-    """Show every operation."""
-    return _page("Restante: the HTTP interface", _operations(openapi(request.app)))
+    """Return an HTML page that describes every operation."""
+    return _page("Restante: the HTTP interface", await _made(request.app, _operations))
+
+
+async def _made(app: FastAPI, make: Callable[[FastAPI], str]) -> str:
+    """Return the cached result of `make(app)`; the first request computes it in a thread.
+
+    Generating the document takes about a second and would block the event loop for all requests.
+    """
+    made: dict[Any, asyncio.Task[str]] = app.state.documents
+    if make not in made:
+        made[make] = asyncio.create_task(asyncio.to_thread(make, app))
+    return await asyncio.shield(made[make])
+
+
+def _compact(app: FastAPI) -> str:
+    return json.dumps(openapi(app), separators=(",", ":"))
 
 
 @router.get("/docs/problems")
 async def problems() -> Response:
-    """Show every code that a problem may have; the `type` of a problem leads here."""
+    """Return an HTML page that describes every problem code; the `type` of a problem links to it."""
     return _page("Restante: problems", _problems())
 
 
@@ -166,7 +198,8 @@ def _page(title: str, content: str) -> Response:
     return Response(html, media_type="text/html; charset=utf-8", headers=_SECURE)
 
 
-def _operations(document: dict[str, Any]) -> str:
+def _operations(app: FastAPI) -> str:
+    document = openapi(app)
     by_tag: dict[str, list[str]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -239,7 +272,7 @@ def _problem(code: str, kind: type[Problem]) -> str:
 
 
 def _codes(kind: type[Problem]) -> list[str]:
-    """Return the codes of a kind of problem; a missing thing's has its noun in it."""
+    """Return the codes of a class of problem; NotFound has one for each noun."""
     if kind is not errors.NotFound:
         return [kind.code]
     return [f"{noun}_not_found" for noun in get_args(errors.Noun)]

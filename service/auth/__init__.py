@@ -1,1 +1,1 @@
-"""Who is calling, for which project, with which scopes."""
+"""Authentication and authorization: API keys, their projects and scopes."""

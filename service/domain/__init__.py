@@ -1,1 +1,1 @@
-"""The verbs, whoever asks."""
+"""The verbs of the service, whatever the transport."""

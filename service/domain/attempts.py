@@ -1,24 +1,22 @@
-"""What came of requests to webhooks."""
+"""Attempts: requests to webhooks and their outcomes."""
 
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from service.domain.webhooks import WebhookKey, get_webhook
 from service.model import Attempt, Caller
-from service.store import attempts, queues
-from service.store.attempts import MessageAttempt
+from service.store.database.transaction import Connection
+from service.store.resources import queues
 from service.store.store import Store
-from service.store.transactions import transaction
+from service.store.views import attempts
+from service.store.views.attempts import MessageAttempt
 
 
 async def list_attempts(
     store: Store, key: WebhookKey, before: UUID | None, limit: int, *, succeeded: bool | None
 ) -> tuple[list[Attempt], UUID | None]:
-    """Return a page of attempts, the last one first, and the id behind which the next page begins. Raises NotFound."""
+    """Return a page of a webhook's attempts, newest first, and the id after which the next begins. Raises NotFound."""
     _, webhook = await get_webhook(store, key)
-    found = await transaction(
-        store.engine,
+    found = await store.transaction(
         lambda connection: attempts.listed(connection, webhook, before, limit + 1, succeeded=succeeded),
     )
     return found[:limit], found[limit - 1].id if len(found) > limit else None
@@ -27,15 +25,15 @@ async def list_attempts(
 async def list_message_attempts(
     store: Store, caller: Caller, queue: str, message_id: UUID, *, before: UUID | None, limit: int
 ) -> tuple[list[MessageAttempt], UUID | None]:
-    """Return a page of the attempts to deliver a message, and the id behind which the next page begins.
+    """Return a page of the attempts to deliver a message, and the id after which the next page begins.
 
-    Whether or not the message is still there. Raises NotFound for the queue.
+    The message need not exist any more. Raises NotFound if the queue does not exist.
     """
 
-    async def work(connection: AsyncConnection) -> list[MessageAttempt]:
+    async def work(connection: Connection) -> list[MessageAttempt]:
         await queues.existing(connection, caller.project_id, queue)
         within = caller.project_id, queues.covering(caller.queues)
         return await attempts.of_message(connection, message_id, within, before, limit + 1)
 
-    found = await transaction(store.engine, work)
+    found = await store.transaction(work)
     return found[:limit], found[limit - 1].attempt.id if len(found) > limit else None

@@ -1,17 +1,18 @@
-"""Dead letters: what they have in common."""
+"""Dead letters, grouped by what they have in common."""
 
-import asyncpg
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from service.store import dead_letters, queues
+from service.store.database.transaction import Connection
+from service.store.resources import queues
 from service.store.store import Store
-from service.store.transactions import transaction
+from service.store.work import dead_letters
+from service.store.work.dead_letters import DeadLetterGroup
 
 
-async def groups(store: Store, project_id: int, queue_name: str) -> tuple[list[asyncpg.Record], bool]:
-    """Return groups of a queue's dead letters, the largest first, and whether these are all. Raises NotFound."""
+async def groups(
+    store: Store, project_id: int, queue_name: str, source: str | None
+) -> tuple[list[DeadLetterGroup], bool]:
+    """Return the groups of a queue's dead letters, largest first, and whether that is all. Raises NotFound."""
 
-    async def work(connection: AsyncConnection) -> tuple[list[asyncpg.Record], bool]:
-        return await dead_letters.groups(connection, await queues.existing(connection, project_id, queue_name))
+    async def work(connection: Connection) -> tuple[list[DeadLetterGroup], bool]:
+        return await dead_letters.groups(connection, await queues.existing(connection, project_id, queue_name), source)
 
-    return await transaction(store.engine, work)
+    return await store.transaction(work)

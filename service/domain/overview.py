@@ -1,4 +1,4 @@
-"""A project at a glance: what waits longest, what has failed, how much is done."""
+"""A project at a glance: which messages wait longest, what has failed, how much was done."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -6,27 +6,26 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from service.errors import Unavailable
 from service.model import Queue, QueueStats
-from service.store import activity, health, overview, stats
-from service.store.activity import Series, Window
-from service.store.health import Database
-from service.store.overview import SHOWN, DeadLetters, Part
+from service.store.database import health
+from service.store.database.health import Database
+from service.store.database.transaction import Connection
 from service.store.store import Store
-from service.store.tallies import Tallies
-from service.store.transactions import transaction
+from service.store.views import activity, overview, stats
+from service.store.views.activity import Series, Window
+from service.store.views.long_queues import Tallies
+from service.store.views.overview import SHOWN, DeadLetters, Part
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What was found.
+    """The overview of a project, or of the part of it that a key covers.
 
-    `oldest`, `dead_letters`: None where that took too long. `activity`: of all queues together, and when it begins;
-    None where only some of them are seen.
+    `oldest`, `dead_letters`: None if looking for them took too long. `activity`: when its window begins, and the series
+    of all queues together; None for a part of a project.
     """
 
     queues: int
@@ -40,7 +39,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is found at once, however many messages there are."""
+    """The part of an overview that is found quickly, however many messages there are."""
 
     counts: tuple[int, int]
     webhooks: dict[str, int]
@@ -49,9 +48,9 @@ class _Seen:
 
 
 async def get_overview(store: Store, tallies: Tallies, part: Part, window: Window) -> Overview:
-    """Return what there is to see of a part of a project."""
+    """Return the overview of a part of a project."""
     async with store.reads.turn(part.project_id):
-        seen = await transaction(store.engine, lambda connection: _look(connection, part, window))
+        seen = await store.transaction(lambda connection: _look(connection, part, window))
         oldest = await _in_time(store, partial(overview.oldest, part=part))
         letters = await _in_time(store, partial(overview.dead_letters, part=part))
     shown = {queue.id: queue for queue in (*(oldest or ()), *(found.queue for found in letters or ()))}
@@ -68,7 +67,7 @@ async def get_overview(store: Store, tallies: Tallies, part: Part, window: Windo
     )
 
 
-async def _look(connection: AsyncConnection, part: Part, window: Window) -> _Seen:
+async def _look(connection: Connection, part: Part, window: Window) -> _Seen:
     await overview.begin(connection)
     return _Seen(
         database=await health.database(connection),
@@ -78,21 +77,21 @@ async def _look(connection: AsyncConnection, part: Part, window: Window) -> _See
     )
 
 
-async def _in_time(store: Store, look: Callable[[AsyncConnection], Awaitable[T]]) -> T | None:
-    """Return what is found, None if that takes too long: where a transaction has kept dead rows for hours, it does."""
+async def _in_time(store: Store, look: Callable[[Connection], Awaitable[T]]) -> T | None:
+    """Return what `look` finds, or None if that takes too long, as when an old transaction has kept dead rows."""
 
-    async def work(connection: AsyncConnection) -> T:
+    async def work(connection: Connection) -> T:
         await overview.begin(connection)
         return await look(connection)
 
     try:
-        return await transaction(store.engine, work)
+        return await store.transaction(work)
     except Unavailable:
         return None
 
 
-async def _activity(connection: AsyncConnection, part: Part, window: Window) -> tuple[datetime, Series] | None:
-    """Return what was done in the whole project; None for a part: its queues' activities are to be asked for."""
+async def _activity(connection: Connection, part: Part, window: Window) -> tuple[datetime, Series] | None:
+    """Return the activity of a whole project; None for a part, whose queues have to be asked for one by one."""
     if not part.is_whole:
         return None
     began = await activity.start(connection, window)
@@ -100,6 +99,6 @@ async def _activity(connection: AsyncConnection, part: Part, window: Window) -> 
 
 
 def _fullest(found: list[tuple[DeadLetters, QueueStats]]) -> list[tuple[DeadLetters, QueueStats]]:
-    """Return the queues that hold most, of those that were counted."""
+    """Return the queues with the most dead letters, of those that were counted."""
     holding = [(letters, counted) for letters, counted in found if counted.total]
     return sorted(holding, key=lambda pair: -pair[1].total)[:SHOWN]

@@ -1,8 +1,8 @@
-"""Streams: messages handed to a connection as long as it has credit, held in slices while it lives.
+"""Streams: messages sent to a connection as long as it has credit, with leases that are renewed while it lives.
 
-What is handed out is leased as in a receive, for the queue's visibility timeout; in the database the lease ends after
-half a minute at most and is renewed, so that a process that dies frees all that its connections held. The transport is
-the caller's: it is given messages to write, says what the far end said, and how it left.
+A message is leased for the queue's visibility timeout, as in a receive. In the database, however, its lease ends after
+half a minute at most and is renewed, so that the messages of a process that dies are soon free again. The transport
+belongs to the caller: it writes the messages, and reports what the client says and how the connection ends.
 """
 
 import asyncio
@@ -12,39 +12,36 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import asyncpg
-
-from service.domain.receive import receive
-from service.domain.settle import Order, open_receipt
+from service.domain.receipts import ReceiptRequest, open_receipt
+from service.domain.receives import ClientAdmission, receive
 from service.errors import FieldError, InvalidRequest, QuotaExceeded, Unavailable
+from service.message import Leased, Via
 from service.model import MAX_RECEIVE, NOTHING, Action, Caller, Queue
-from service.store.consumers import Via
-from service.store.lines import Claimed
-from service.store.receipts import receipt_not_found
-from service.store.settles import Settle
+from service.store.messaging.receipt_seal import receipt_not_found
+from service.store.messaging.receipts import Settle
+from service.store.messaging.waiting import Claimed
 from service.store.store import Store
 
 MAX_CREDIT = 1000
-# Messages that a connection holds: no more come until some are settled, or their leases have ended.
+# Messages that a connection may hold. No more are sent until some are settled or their leases have ended.
 MAX_HELD = 10_000
-# As many are settled at once: what others settle does not wait for the rest.
+# Messages that are settled at once, so that settles of other callers do not wait for all of a connection's.
 _PART = 1000
 SLICE = timedelta(seconds=30)
 _RENEW_SECONDS = 10.0
 _WAIT_SECONDS = 60.0
 _AWAY_SECONDS = 1.0
-_RECLAIM_SECONDS = 1.0
 
 # Writes one message; returns when the transport has taken it.
-Hand = Callable[[Claimed, asyncpg.Record, datetime], Awaitable[None]]
+Hand = Callable[[Claimed, Leased, datetime], Awaitable[None]]
 
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """A message that was leased for the far end.
+    """A message that is leased for the client.
 
-    `ends`: when its visibility timeout does, by the loop's time; None when somebody else has set that, by HTTP.
-    `leased_until`: when its lease does in the database, as it was set here.
+    `ends`: when its visibility timeout ends, by the loop's clock; None if another request has changed the lease.
+    `leased_until`: when its lease ends in the database, as this session has set it.
     """
 
     queue: Queue
@@ -56,77 +53,93 @@ class _Held:
 
     @property
     def place(self) -> tuple[int, UUID, int]:
-        """Return what names its lease in the database."""
+        """Return what identifies its lease in the database."""
         return self.queue.id, self.message_id, self.lease
 
     def renew(self, seconds: float) -> Settle:
-        """Return what keeps it for so long, or for a slice, unless somebody else has said for how long."""
+        """Return what extends its lease by `seconds`, a slice at most, unless another request has changed it."""
         until = min(timedelta(seconds=seconds), SLICE)
         return Settle(*self.place, Action.EXTEND, until, renewed=self.leased_until, fifo=self.queue.is_fifo)
 
     def release(self, *, counted: bool) -> Settle:
-        """Return what gives it back; nobody can ask for that again."""
+        """Return what releases it. It need not be remembered, because the client cannot repeat it."""
         return Settle(*self.place, Action.RELEASE, counted=counted, remember=False, fifo=self.queue.is_fifo)
 
 
-class _FarEnd:
-    """The far end as `receive` sees it."""
+class _StreamClient:
+    """The client of a stream as `receive` sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, admission: ClientAdmission) -> None:
         self.gone = asyncio.Event()
+        self._admission = admission
+
+    def admitted(self) -> contextlib.AbstractContextManager[ClientAdmission]:
+        """Return the connection's admission, which lasts as long as the connection."""
+        return contextlib.nullcontext(self._admission)
 
     async def left(self) -> None:
-        """Return when it has gone."""
+        """Wait until the connection has ended."""
         await self.gone.wait()
 
     def has_left(self) -> bool:
-        """Tell whether it has gone."""
+        """Return whether the connection has ended."""
         return self.gone.is_set()
 
 
 class Session:
-    """One connection to one queue."""
+    """One client's connection to one queue."""
 
-    def __init__(self, store: Store, caller: Caller, queue: str, hand: Hand, *, via: Via, shared: bool = False) -> None:
-        """`shared`: what is settled, here or elsewhere (`reclaim`), gives its credit back."""
+    def __init__(
+        self,
+        store: Store,
+        caller: Caller,
+        admission: ClientAdmission,
+        queue: str,
+        hand: Hand,
+        *,
+        via: Via,
+        shared: bool = False,
+    ) -> None:
+        """`shared`: a message that is settled, here or elsewhere, gives its credit back."""
         self._store = store
         self._caller = caller
         self._queue = queue
         self._hand = hand
         self._via = via
-        self._far_end = _FarEnd()
+        self._client = _StreamClient(admission)
         self._credit = 0
-        # There is credit, or room for what it may bring.
+        # Set when credit was granted, or a held message has gone.
         self._granted = asyncio.Event()
         self._held: dict[tuple[UUID, int], _Held] = {}
+        # Set while messages are held: a connection without any need not wake up to renew leases.
+        self._holds = asyncio.Event()
         self._shared = shared
-        self._changed = asyncio.Event()
 
     def grant(self, messages: int) -> None:
-        """Let so many messages more be handed out. Raises InvalidRequest."""
+        """Allow up to `messages` more to be sent. Raises InvalidRequest."""
         if messages < 1 or self._credit + messages > MAX_CREDIT:
-            detail = f"Must be 1 to {MAX_CREDIT} together with what is outstanding ({self._credit})."
+            detail = f"Must be at least 1, and at most {MAX_CREDIT} together with the unused credit ({self._credit})."
             raise InvalidRequest([FieldError("/n", "out_of_range", detail)])
         self._credit += messages
         self._granted.set()
 
     async def run(self) -> None:
-        """Hand out messages until the service stops. Raises NotFound when the queue goes, and what `receive` raises."""
+        """Send messages until the service stops. Raises NotFound if the queue is deleted, and what `receive` raises."""
         loop = asyncio.get_running_loop()
-        while not (self._store.draining.is_set() or self._far_end.has_left()):
+        while not (self._store.draining.is_set() or self._client.has_left()):
             self._granted.clear()
             if self._room <= 0:
                 await self._granted.wait()
                 continue
             began = loop.time()
             claimed = None
-            # The database will be there again, or others will wait no longer.
+            # Both pass: the database comes back, or other receives of the project stop waiting.
             with contextlib.suppress(Unavailable, QuotaExceeded):
                 claimed = await self._receive()
             if claimed is not None:
                 await self._hand_out(claimed)
             elif loop.time() - began < _AWAY_SECONDS:
-                # Where no more may wait there is an answer at once.
+                # The answer came at once, as it does if no more receives may wait: ask again after a pause.
                 await asyncio.sleep(_AWAY_SECONDS)
 
     @property
@@ -145,7 +158,7 @@ class Session:
             self._store,
             self._caller,
             self._queue,
-            self._far_end,
+            self._client,
             via=self._via,
             max_messages=min(self._room, MAX_RECEIVE),
             wait=_WAIT_SECONDS,
@@ -155,35 +168,33 @@ class Session:
     async def _hand_out(self, claimed: Claimed) -> None:
         timeout = claimed.queue.config.visibility_timeout
         ends = asyncio.get_running_loop().time() + timeout.total_seconds()
-        held = [_Held(claimed.queue, row["id"], claimed.lease, ends, row["lease_expires_at"]) for row in claimed.rows]
+        held = [
+            _Held(claimed.queue, message.id, claimed.lease, ends, message.lease_expires_at)
+            for message in claimed.messages
+        ]
         self._held |= {(one.message_id, one.lease): one for one in held}
+        self._holds.set()
         if self._shared:
-            self._store.watched |= {(one.message_id, one.lease): self._changed for one in held}
+            self._store.watched.add(claimed.queue.id, [(one.message_id, one.lease) for one in held], self._drop)
         self._credit -= len(held)
         expires_at = self._store.clock.now() + timeout
-        for one, row in zip(held, claimed.rows, strict=True):
-            if self._far_end.has_left():
-                # It was given back.
+        for one, message in zip(held, claimed.messages, strict=True):
+            if self._client.has_left():
+                # `end` has released what was not written.
                 return
-            await self._hand(claimed, row, expires_at)
+            await self._hand(claimed, message, expires_at)
             one.written = True
 
-    async def reclaim(self) -> None:
-        """Take back the credit of what was settled elsewhere: at once through this process, soon through others."""
-        while not self._far_end.has_left():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RECLAIM_SECONDS):
-                    await self._changed.wait()
-            self._changed.clear()
-            await self._let_go(list(self._held.values()))
-
     async def keep(self) -> None:
-        """Prolong what is held, slice by slice, each message up to its visibility timeout."""
-        while not self._far_end.has_left():
+        """Renew the leases of held messages slice by slice, each up to its visibility timeout."""
+        while not self._client.has_left():
+            await self._holds.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RENEW_SECONDS):
-                    await self._far_end.left()
+                    await self._client.left()
             await self._renew()
+            if not self._held:
+                self._holds.clear()
 
     async def _renew(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -197,7 +208,7 @@ class Session:
         outcomes = await self._store.settle([renewal for _, renewal in mine])
         for (one, renewal), outcome in zip(mine, outcomes, strict=True):
             if one.leased_until != renewal.renewed:
-                # Extended by the far end meanwhile.
+                # The client has extended it meanwhile.
                 continue
             if isinstance(outcome, datetime):
                 one.leased_until = outcome
@@ -205,7 +216,7 @@ class Session:
                 one.ends = None
 
     async def _let_go(self, held: list[_Held]) -> None:
-        """Hold those no more whose lease has ended, or is somebody else's."""
+        """Drop those whose lease has ended or was replaced by another."""
         with contextlib.suppress(Unavailable):
             for part in _parts(held):
                 there = await self._store.held([one.place for one in part])
@@ -213,32 +224,32 @@ class Session:
                     if number not in there:
                         self._drop((one.message_id, one.lease))
 
-    async def settle(self, order: Order) -> datetime | None:
-        """Do what the far end wants with a message of this queue; return when it is visible again, if it is.
+    async def settle(self, request: ReceiptRequest) -> datetime | None:
+        """Settle a message of this queue; return when it becomes visible again, or None if it does not.
 
         Raises NotFound, LeaseLost, Forbidden, Unavailable.
         """
-        wanted = await open_receipt(self._store, self._caller, order)
+        wanted = await open_receipt(self._store, self._caller, request)
         held = self._held.get((wanted.message_id, wanted.lease))
         if held is None and wanted.queue_id != (await self._there()).id:
             raise receipt_not_found()
-        if order.action is Action.EXTEND and held is not None:
+        if request.action is Action.EXTEND and held is not None:
             return await self._extend(wanted, held)
         visible_at = await self._store.settle_one(wanted)
         self._drop((wanted.message_id, wanted.lease))
         return visible_at
 
     def _drop(self, key: tuple[UUID, int]) -> None:
-        """Hold a message no more."""
+        """Forget a message, so that another one may be sent."""
         if self._held.pop(key, None) is None:
             return
         self._granted.set()
         if self._shared:
-            self._store.watched.pop(key, None)
+            self._store.watched.remove([key])
             self.grant(1)
 
     async def _extend(self, wanted: Settle, held: _Held) -> datetime:
-        """Let a message be held longer, or not as long."""
+        """Extend or shorten the lease of a held message; return when it ends."""
         timeout = wanted.until or NOTHING
         wanted.until = min(timeout, SLICE)
         held.leased_until = await self._store.settle_one(wanted) or held.leased_until
@@ -246,11 +257,11 @@ class Session:
         return self._store.clock.now() + timeout
 
     async def end(self, *, counted: bool) -> None:
-        """Give back what was not settled. `counted`: as a delivery, except what was not written yet."""
-        self._far_end.gone.set()
+        """Release what was not settled. `counted`: as delivered, except for messages that were not written yet."""
+        self._client.gone.set()
         self._granted.set()
-        for key in self._held:
-            self._store.watched.pop(key, None)
+        self._holds.set()
+        self._store.watched.remove(self._held)
         held, self._held = list(self._held.values()), {}
         for part in _parts(held):
             await self._store.settle([one.release(counted=counted and one.written) for one in part])

@@ -1,1 +1,1 @@
-"""Where the service may connect on behalf of its users: which URLs, which names, which addresses."""
+"""Outgoing connections on behalf of users: which URLs, names and addresses the service may connect to."""

@@ -1,7 +1,7 @@
-"""aiohttp, connecting only where the rules allow.
+"""An aiohttp connector that connects only where the rules allow.
 
-Its resolver judges the addresses of names. Addresses that are written in a URL never meet a resolver, so each socket is
-judged once more where it is made: what a socket is made for is what it is connected to.
+The resolver checks the addresses of names. Since aiohttp does not resolve addresses that are written in a URL, every
+socket is checked again when it is created, with the address that it is about to connect to.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ from service.egress.resolver import Resolver
 from service.egress.tls import tls_context
 from service.egress.urls import Target
 
-# A connection is judged when it is made, so it must not last: 150 s, then one request of at most 120 s and 15 s idle
-# stay under five minutes.
+# An address is checked only when its connection is made, so connections must be short-lived: 150 s plus one request of
+# at most 120 s and 15 s idle time are less than five minutes.
 _REUSED_SECONDS = 150.0
 _IDLE_SECONDS = 15.0
 
@@ -45,7 +45,10 @@ _AddrInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str,
 
 
 def open_session(resolver: Resolver, tls: SSLContext | None = None) -> aiohttp.ClientSession:
-    """Return a session that nothing in the environment diverts; requests forbid redirects and bound themselves."""
+    """Return a session that ignores proxy settings in the environment.
+
+    Callers must disable redirects and set a timeout for every request.
+    """
     return aiohttp.ClientSession(
         connector=Connector(resolver, tls or tls_context()),
         headers={"Accept-Encoding": "identity"},
@@ -57,7 +60,7 @@ def open_session(resolver: Resolver, tls: SSLContext | None = None) -> aiohttp.C
 
 @contextlib.contextmanager
 def on_behalf_of(caller: str) -> Iterator[None]:
-    """Count the names that are resolved within as this caller's, whose slow ones delay its own alone."""
+    """Resolve names in this block on behalf of a caller, so that its slow names delay only itself."""
     token = _caller.set(caller)
     try:
         yield
@@ -66,24 +69,24 @@ def on_behalf_of(caller: str) -> Iterator[None]:
 
 
 def url_of(target: Target) -> URL:
-    """Return what aiohttp sends to, with the path and query as they were written."""
+    """Return the URL for aiohttp, with path and query unchanged."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     return URL(f"{target.scheme}://{host}:{target.port}{target.target}", encoded=True)
 
 
 class Connector(aiohttp.TCPConnector):
-    """Makes connections to judged addresses, and keeps none of them for long. Whoever sends bounds how many."""
+    """Connects only to permitted addresses and keeps connections for a short time. Callers limit their number."""
 
     def __init__(self, resolver: Resolver, tls: SSLContext) -> None:
         super().__init__(
-            resolver=_JudgedNames(resolver),
+            resolver=_CheckedNames(resolver),
             socket_factory=self._socket,
             ssl=tls,
             use_dns_cache=False,
             keepalive_timeout=_IDLE_SECONDS,
             limit=0,
         )
-        self._factory = partial(_Impatient, loop=self._loop)  # type: ignore[assignment]
+        self._factory = partial(_LimitedInterims, loop=self._loop)  # type: ignore[assignment]
         self._rules = resolver.rules
         self._made: WeakKeyDictionary[ResponseHandler, float] = WeakKeyDictionary()
 
@@ -91,7 +94,7 @@ class Connector(aiohttp.TCPConnector):
         self,
         req: ClientRequest,
         traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as in the class above
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as in the base class
     ) -> ResponseHandler:
         token = _http.set(not req.is_ssl())
         try:
@@ -114,13 +117,13 @@ class Connector(aiohttp.TCPConnector):
         try:
             self._rules.judge(str(host), ip_address(str(host)), int(str(port)), http=_http.get())
         except Refused as refused:
-            # The race to connect takes nothing else for a failure.
+            # aiohttp's happy eyeballs handles only OSError.
             raise PermissionError(str(refused)) from refused
         return socket.socket(family, kind, protocol)
 
 
-class _Impatient(ResponseHandler):
-    """Takes a few interim answers (1xx) before the final one, not any number of them."""
+class _LimitedInterims(ResponseHandler):
+    """Accepts only a limited number of interim responses (1xx) before the final one."""
 
     _interim = 0
 
@@ -135,10 +138,10 @@ class _Impatient(ResponseHandler):
             return
         if self.transport is not None:
             self.transport.close()
-        self.set_exception(HttpProcessingError(message="There is no end to interim answers."))
+        self.set_exception(HttpProcessingError(message="The server sent too many interim responses."))
 
 
-class _JudgedNames(AbstractResolver):
+class _CheckedNames(AbstractResolver):
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
@@ -146,7 +149,7 @@ class _JudgedNames(AbstractResolver):
         self,
         host: str,
         port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - always both: one refused refuses all
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - both families are always checked
     ) -> list[ResolveResult]:
         found = await self._resolver.judged(host, port, http=_http.get(), caller=_caller.get())
         return [

@@ -1,7 +1,8 @@
-"""From names to addresses that were judged.
+"""Resolve host names and check their addresses.
 
-The system's resolver cannot be interrupted: a name whose servers never answer holds a thread for half a minute. So each
-look-up has a thread of its own, those of one caller are few, all who ask for a name share one, and nobody waits long.
+The system's resolver cannot be interrupted: a name whose servers do not respond can block a thread for half a minute.
+Therefore every lookup has its own thread, each caller can run only a few lookups, concurrent requests for a name share
+one lookup, and callers wait only a few seconds.
 """
 
 import asyncio
@@ -25,23 +26,23 @@ _THREADS = 256
 _THREADS_OF_A_CALLER = 8
 
 
-class Unresolved(OSError):  # noqa: N818 - it says what happened
-    """No address was found for a name; the text is for the user."""
+class Unresolved(OSError):  # noqa: N818 - named after what happened
+    """No address was found for a name. The text is for the user."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Resolved:
     addresses: tuple[Address, ...]
     until: float
 
 
 def system_look_up(host: str) -> Iterable[str]:
-    """Return the name's IPv4 and IPv6 addresses; blocks for as long as the system likes."""
+    """Return the name's IPv4 and IPv6 addresses. Blocks without a time limit."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 class Resolver:
-    """Finds and judges addresses; lives in one event loop, with a memory of half a minute."""
+    """Resolves and checks names in one event loop, and caches addresses for half a minute."""
 
     def __init__(
         self,
@@ -52,17 +53,17 @@ class Resolver:
         self.rules = rules
         self._look_up = look_up
         self._clock = clock
-        self._kept: dict[str, _Answer] = {}
-        self._running: dict[str, asyncio.Future[_Answer]] = {}
+        self._kept: dict[str, _Resolved] = {}
+        self._running: dict[str, asyncio.Future[_Resolved]] = {}
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._threads = asyncio.Semaphore(_THREADS)
 
     async def judged(self, host: str, port: int, *, http: bool, caller: str) -> tuple[Address, ...]:
-        """Return where a connection may go; one address that is refused is enough to refuse the name.
+        """Return the addresses of a host. A single refused address refuses the whole name.
 
         Raises:
-            Refused: if push may not connect there.
-            Unresolved: if the name has no address, or none was found in time.
+            Refused: An address may not be connected to.
+            Unresolved: The name has no address, or none was found in time.
         """
         written = literal(host)
         found = await self._addresses(host, caller) if written is None else (written,)
@@ -71,7 +72,7 @@ class Resolver:
         return found
 
     async def vet(self, target: Target, caller: str) -> None:
-        """Raise Refused if push may not connect to the target as things stand; a name may get its address later."""
+        """Raise Refused if the target may not be connected to now. A name without an address is accepted."""
         http = target.scheme == "http"
         if http and not self.rules.allowed:
             self.rules.judge_http(target.host)
@@ -84,57 +85,57 @@ class Resolver:
     async def _addresses(self, host: str, caller: str) -> tuple[Address, ...]:
         answer = self._kept.get(host)
         if answer is None or answer.until <= self._clock():
-            answer = await self._asked(host, caller)
+            answer = await self._wait_for_lookup(host, caller)
         if not answer.addresses:
             raise Unresolved(f"No address was found for {host}.")
         return answer.addresses
 
-    async def _asked(self, host: str, caller: str) -> _Answer:
-        """Wait for the look-up of a name, which goes on if the caller leaves."""
+    async def _wait_for_lookup(self, host: str, caller: str) -> _Resolved:
+        """Wait for the lookup of a name, which continues if the caller is cancelled. Raises Unresolved."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                running = self._running.get(host) or await self._begun(host, caller)
+                running = self._running.get(host) or await self._start_in_turn(host, caller)
                 return await asyncio.shield(running)
         except TimeoutError:
             raise Unresolved(f"No address was found for {host} within {_PATIENCE_SECONDS:g} seconds.") from None
 
-    async def _begun(self, host: str, caller: str) -> asyncio.Future[_Answer]:
-        """Wait for a turn of the caller's, then start a look-up unless another did so meanwhile."""
+    async def _start_in_turn(self, host: str, caller: str) -> asyncio.Future[_Resolved]:
+        """Wait until the caller may run another lookup, then start it unless one is running by now."""
         turns = self._turns.setdefault(caller, asyncio.Semaphore(_THREADS_OF_A_CALLER))
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(turns)
             await stack.enter_async_context(self._threads)
             if host not in self._running:
-                running = self._started(host)
+                running = self._start_lookup(host)
                 running.add_done_callback(lambda _: turns.release())
                 running.add_done_callback(lambda _: self._threads.release())
                 stack.pop_all()
                 return running
             return self._running[host]
 
-    def _started(self, host: str) -> asyncio.Future[_Answer]:
+    def _start_lookup(self, host: str) -> asyncio.Future[_Resolved]:
         loop = asyncio.get_running_loop()
-        ended = functools.partial(self._ended, host)
+        ended = functools.partial(self._finish_lookup, host)
 
         def work() -> None:
             addresses: tuple[Address, ...] = ()
             try:
                 addresses = _found(self._look_up, host)
             finally:
-                # The loop may have ended before the name's servers answered.
+                # The event loop may have been closed before the lookup ended.
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(ended, addresses)
 
         try:
-            # Not an executor's: those are waited for when the process ends.
+            # Not an executor, because the process would wait for its threads at exit.
             threading.Thread(target=work, name="resolver", daemon=True).start()
         except RuntimeError:
-            raise Unresolved(f"{host} cannot be looked up now: the machine has no thread left.") from None
+            raise Unresolved(f"{host} cannot be looked up now: there is no thread left.") from None
         self._running[host] = loop.create_future()
         return self._running[host]
 
-    def _ended(self, host: str, addresses: tuple[Address, ...]) -> None:
-        answer = _Answer(addresses, self._clock() + _KEPT_SECONDS)
+    def _finish_lookup(self, host: str, addresses: tuple[Address, ...]) -> None:
+        answer = _Resolved(addresses, self._clock() + _KEPT_SECONDS)
         self._kept.pop(host, None)
         if addresses:
             self._kept[host] = answer

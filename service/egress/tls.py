@@ -1,14 +1,19 @@
-"""Whom push believes: the system's certificate authorities, whatever the environment says."""
+"""The TLS configuration of webhooks: they trust the system's certificate authorities only."""
 
 import os
 import ssl
+from functools import cache
 from pathlib import Path
 
 import certifi
 
 
+@cache
 def tls_context() -> ssl.SSLContext:
-    """Return a client's context. Not the library's default one, to which SSL_CERT_FILE and SSL_CERT_DIR add."""
+    """Return a client context that ignores the environment's SSL_CERT_FILE and SSL_CERT_DIR.
+
+    It is cached, because reading the certificates blocks the event loop for tens of milliseconds.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
     paths = ssl.get_default_verify_paths()

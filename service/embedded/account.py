@@ -1,4 +1,4 @@
-"""The account that the server runs under: PostgreSQL refuses to run as root, so root hands it to another."""
+"""The operating system account of the server. PostgreSQL refuses to run as root, so root runs it as another user."""
 
 import ctypes
 import os
@@ -15,13 +15,14 @@ from service.embedded.failure import CannotStart
 
 _PR_SET_PDEATHSIG = 1
 
-# Nothing of the caller's: PG* would redirect the server's tools, LANG and LC_* may name locales that do not exist here.
+# The caller's environment is not inherited: PG* variables would redirect the server's programs, and LANG and LC_* may
+# name locales that are not installed.
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/"}
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who the server's processes run as; `other` when that is not who we are."""
+    """The account of the server's processes; `other` if it differs from that of this process."""
 
     uid: int
     gid: int
@@ -29,7 +30,10 @@ class Account:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """Return the account for a cluster in this folder: ourselves, or as root its owner, `postgres` or `nobody`."""
+        """Return the account for a cluster in this folder.
+
+        It is the current account or, for root, the folder's owner, `postgres` or `nobody`.
+        """
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid(), other=False)
         owner = folder.stat().st_uid if folder.exists() else 0
@@ -43,24 +47,23 @@ class Account:
         return cls(entry.pw_uid, entry.pw_gid, other=True)
 
     def own(self, path: Path) -> None:
-        """Make the account the owner of what we have just created."""
+        """Make the account the owner of a path that this process has created."""
         if self.other:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def popen(
         self, command: Sequence[str | Path], *, ends_with_us: bool = False, **options: Any
     ) -> subprocess.Popen[bytes]:
-        """Start a program as this account.
+        """Start a program under this account.
 
-        With `ends_with_us` the kernel tells the program to end when the calling thread does: call it from one that
-        stays.
+        With `ends_with_us`, the kernel stops the program when the calling thread ends, so that thread must not end.
         """
         if self.other:
             options |= {"user": self.uid, "group": self.gid, "extra_groups": []}
         if ends_with_us and sys.platform == "linux":
-            # After the change of user, which would clear it: subprocess calls this last.
+            # Changing the user clears this setting, but subprocess calls preexec_fn after that.
             options["preexec_fn"] = _end_with(os.getpid())
-        # A session of its own: Ctrl-C in the terminal is for the service, which ends the server when it is done.
+        # In its own session the program does not get Ctrl-C from the terminal; the service stops it when it is done.
         return subprocess.Popen(command, cwd="/", env=_ENVIRONMENT, start_new_session=True, **options)
 
 
@@ -77,7 +80,7 @@ def _end_with(parent: int) -> Callable[[], None]:
     def ask() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
         if os.getppid() != parent:
-            # It ended before we could ask.
+            # The parent ended before prctl was called.
             os._exit(1)
 
     return ask

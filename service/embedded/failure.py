@@ -1,5 +1,5 @@
-"""What keeps the embedded database from starting."""
+"""The error of the embedded database."""
 
 
-class CannotStart(Exception):  # noqa: N818 - it says what happened
-    """The embedded database cannot start; the sentence is for the operator and says what to do."""
+class CannotStart(Exception):  # noqa: N818 - named after what happened
+    """The embedded database cannot start. The text tells the operator what to do."""

@@ -1,15 +1,19 @@
-"""Secrets that a first start makes and that stay in the data folder, readable by their owner alone."""
+"""Secrets that the first start creates in the data folder, readable only by their owner."""
 
 import contextlib
 import os
 import secrets
 from pathlib import Path
 
+# The file names of the root key and of the key that signs and encrypts.
+ROOT_KEY = "root.key"
+SECRET_KEY = "secret.key"  # noqa: S105 - a file name
+
 
 def kept(path: Path, prefix: str = "") -> str:
-    """Return the secret in the file; a file that is not there yet is made, with 256 random bits.
+    """Return the secret in the file, which is created with 256 random bits if it does not exist.
 
-    Several may call at once: one of them makes it, whole, and all return the same.
+    Concurrent calls are safe: one of them creates the complete file, and all return the same secret.
     """
     if not path.exists():
         _make(path, prefix + secrets.token_urlsafe(32))

@@ -1,4 +1,4 @@
-"""What a killed service left behind: a server that still runs, or the note of one that does not."""
+"""Clean up after a service that was killed: a server that still runs, or the lock files of one that does not."""
 
 import contextlib
 import os
@@ -10,25 +10,24 @@ from pathlib import Path
 from service.embedded.failure import CannotStart
 
 _PATIENCE_SECONDS = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
-# Each carries the process id of the server that wrote it.
+# The server's lock files. Each contains its process id.
 _NOTES = ("postmaster.pid", ".s.PGSQL.5432.lock")
 
 
 def clear(data: Path) -> None:
-    """End every server process that works in this cluster, then remove the notes of it.
+    """Stop every server process of this cluster, then remove the server's lock files.
 
-    The caller holds the lock of the folder, so whoever works there has lost its service. PostgreSQL itself goes by the
-    process id in its notes, which after a restart of a container is as likely as not that of another program.
+    The caller holds the folder's lock, so the service of such a process has ended. PostgreSQL itself relies on the
+    process id in its lock files, which after the restart of a container often belongs to another program.
 
-    Raises:
-        CannotStart: one would not end.
+    Raises CannotStart if a process does not end.
     """
     if not Path("/proc/self/cwd").exists():
-        # Nothing to look with: PostgreSQL's own check of its notes decides.
+        # Without /proc, rely on PostgreSQL's own check of its lock files.
         return
     for number, seconds in _PATIENCE_SECONDS:
         for process in servers_in(data):
-            # Only the first one, the postmaster, ends the others in good order; at the end each is told.
+            # The postmaster, which is the first, stops the others in an orderly way; the last signal must reach all.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
         if _within(seconds, lambda: not servers_in(data)):
@@ -36,13 +35,14 @@ def clear(data: Path) -> None:
                 (data / note).unlink(missing_ok=True)
             return
     message = (
-        f"A PostgreSQL that an earlier start left behind does not end: kill -9 {' '.join(map(str, servers_in(data)))}"
+        "A PostgreSQL server of an earlier start does not stop. End it with: kill -9 "
+        f"{' '.join(map(str, servers_in(data)))}"
     )
     raise CannotStart(message)
 
 
 def servers_in(data: Path) -> list[int]:
-    """Return the ids of the PostgreSQL processes that work in this cluster: all of them stand in its folder."""
+    """Return the ids of the cluster's PostgreSQL processes, which have its folder as their working directory."""
     here = data.stat()
     found = []
     for process in Path("/proc").iterdir():
@@ -59,7 +59,7 @@ def _is_postgres(process: Path) -> bool:
 
 
 def _within(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Tell whether it came to hold within that time."""
+    """Return whether the condition became true within that time."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Who runs on a data folder: a lock of the kernel, which ends with its process however that ends."""
+"""The lock on a data folder. The kernel releases it when its process ends for any reason."""
 
 import contextlib
 import fcntl
@@ -13,18 +13,17 @@ _FILE = "lock"
 
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Be the one that runs on this folder, which is made if it is not there.
+    """Hold the exclusive lock of a data folder, creating the folder if needed.
 
-    Raises:
-        CannotStart: another process is.
+    Raises CannotStart if another process holds the lock or the folder cannot be used.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         message = (
-            f"The data folder {folder.absolute()} cannot be used ({error.strerror}). Set RESTANTE_DATA_DIR to a folder "
-            "that you may write in."
+            f"The data folder {folder.absolute()} cannot be used ({error.strerror}). Set RESTANTE_DATA_DIR to a "
+            "writable folder."
         )
         raise CannotStart(message) from error
     try:
@@ -37,7 +36,7 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> int | None:
-    """Return the id of the process that runs on this folder, or None."""
+    """Return the id of the process that holds the folder's lock, or None."""
     try:
         descriptor = os.open(folder / _FILE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -58,7 +57,7 @@ def _lock(descriptor: int, folder: Path) -> None:
     except BlockingIOError as error:
         message = (
             f"Restante is already running on {folder.absolute()} (pid {_written(descriptor) or 'unknown'}). "
-            "Stop that one first, or set RESTANTE_DATA_DIR to another folder."
+            "Stop that process first, or set RESTANTE_DATA_DIR to another folder."
         )
         raise CannotStart(message) from error
 

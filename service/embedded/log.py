@@ -1,4 +1,4 @@
-"""The server's own log: a file that never grows past twice its limit, and the last lines for an error message."""
+"""The log of the embedded server: a file with limited size, and the last lines for error messages."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ _LAST_LINES = 12
 
 
 class ServerLog:
-    """`postgres.log`, and `postgres.log.1` with what came before it."""
+    """`postgres.log`, and its predecessor `postgres.log.1`; each has at most about _LIMIT_BYTES."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -20,7 +20,7 @@ class ServerLog:
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
 
     def follow(self, lines: Iterable[bytes]) -> None:
-        """Write down the lines until they end. A full disk loses lines, never the server that waits for us to read."""
+        """Write the lines to the file until they end. On a full disk lines are dropped, and the server never blocks."""
         for line in lines:
             self._last.append(line.decode(errors="replace").rstrip())
             with contextlib.suppress(OSError):
@@ -30,12 +30,12 @@ class ServerLog:
             self._file = None
 
     def last_lines(self) -> str:
-        """Return what it said last."""
+        """Return the last lines, for an error message."""
         return "\n".join(self._last)
 
     def _write(self, line: bytes) -> None:
         if self._file is None:
-            # Not through a symbolic link: the folder may belong to another account, and we may be root.
+            # Do not follow symbolic links, because the folder may belong to another account while this process is root.
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.fdopen(os.open(self._path, flags, 0o600), "ab", buffering=0)
         if os.fstat(self._file.fileno()).st_size > _LIMIT_BYTES:

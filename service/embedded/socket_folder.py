@@ -1,4 +1,4 @@
-"""Where clients find the server's socket: a path that is short enough for the kernel and plain enough for a URL."""
+"""The folder of the server's socket, as a path that is short enough for the kernel and safe in a URL."""
 
 import contextlib
 import hashlib
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from service.embedded.failure import CannotStart
 
-# The kernel takes 107 bytes; macOS 103.
+# The maximum length of a socket path is 107 bytes on Linux and 103 on macOS.
 _LONGEST = 103 - len("/.s.PGSQL.5432")
-# Drivers give a meaning to commas, colons and blanks in a host.
+# Drivers interpret commas, colons and spaces in a host.
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 
 
 def socket_folder(data: Path) -> Path:
-    """Return the folder of the socket, or a short way to it: a link in a folder that only we may enter."""
+    """Return the folder of the socket, or a short symbolic link to it in a private folder. Raises CannotStart."""
     folder = data.resolve()
     if _suits(folder):
         return folder
@@ -26,26 +26,29 @@ def socket_folder(data: Path) -> Path:
         if _suits(link) and _is_ours(link.parent):
             _point(link, folder)
             return link
-    message = f"The path {folder} is too long for a socket, and no folder of our own can be made in /run or /tmp."
+    message = (
+        f"The path {folder} is too long for a socket, and no private folder can be created in /run or /tmp. "
+        "Set RESTANTE_DATA_DIR to a shorter path."
+    )
     raise CannotStart(message)
 
 
 def forget(data: Path) -> None:
-    """Remove the short way to the folder, if there is one."""
+    """Remove the symbolic link to the folder, if there is one."""
     for link in _links(data.resolve()):
         with contextlib.suppress(OSError):
             link.unlink()
 
 
 def _links(folder: Path) -> Iterator[Path]:
-    """Yield the names that a link to the folder may have."""
+    """Yield the possible paths of the link to the folder."""
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     for place in _places():
         yield place / f"restante-{os.geteuid()}" / name
 
 
 def _places() -> Iterator[Path]:
-    """Yield folders for the link; first those that nobody tidies up."""
+    """Yield folders for the link, first those that are not cleaned up periodically."""
     for place in (os.environ.get("XDG_RUNTIME_DIR"), "/run", tempfile.gettempdir(), "/tmp"):  # noqa: S108 - see _is_ours
         if place and os.access(place, os.W_OK):
             yield Path(place).resolve()
@@ -56,7 +59,7 @@ def _suits(folder: Path) -> bool:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Make the folder; tell whether it is a real one, ours, and closed to everybody else."""
+    """Create the folder, and return whether it is a real folder that only this account can access."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     status = folder.lstat()
@@ -64,7 +67,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _point(link: Path, folder: Path) -> None:
-    """Let the link lead to the folder."""
+    """Make the link point to the folder, atomically."""
     if link.is_symlink() and link.readlink() == folder:
         return
     draft = link.with_name(f"{link.name}.{os.getpid()}")

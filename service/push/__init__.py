@@ -1,1 +1,1 @@
-"""Delivering messages to webhooks."""
+"""Delivery of messages to webhooks."""

@@ -1,4 +1,4 @@
-"""What a webhook is sent: the same bytes are signed and posted."""
+"""The requests that webhooks get. The body is built once, so that the signed bytes are those that are posted."""
 
 import base64
 import json
@@ -11,8 +11,8 @@ from uuid import UUID
 from service import __version__
 from service.model import HOP, Webhook, WebhookMode
 from service.push.signatures import signature
-from service.store.clock import EPOCH
-from service.store.identifiers import sent_at
+from service.store.database.clock import EPOCH
+from service.store.database.identifiers import sent_at
 
 _JSON = "application/json"
 _OCTETS = "application/octet-stream"
@@ -22,7 +22,7 @@ USER_AGENT = f"Restante/{__version__}"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt at one message. `number` counts from 1, over all webhooks of the queue."""
+    """An attempt to deliver a message. `number` counts from 1, over all webhooks of the queue."""
 
     webhook: Webhook
     project_id: int
@@ -40,7 +40,7 @@ class Delivery:
 
 
 def request_of(delivery: Delivery, at: datetime) -> tuple[list[tuple[str, str]], bytes]:
-    """Return headers and body of a delivery's request at this time."""
+    """Return the headers and the body of a delivery's request; `at` is the time in its signature."""
     content_type, body = _MAKE[delivery.webhook.config.mode](delivery)
     headers = [
         ("content-type", content_type),
@@ -63,7 +63,10 @@ def request_of(delivery: Delivery, at: datetime) -> tuple[list[tuple[str, str]],
 
 
 def _hops(delivery: Delivery) -> int:
-    """Return how often webhooks have pushed this message on to a queue here. A sender may write what it wants."""
+    """Return how many times webhooks have forwarded this message to a queue of this service.
+
+    The sender may have set the header itself, so its value need not be a number.
+    """
     given = dict(delivery.headers).get(HOP, "")
     return int(given) if _is_count(given) else 0
 
@@ -96,7 +99,7 @@ def _envelope(delivery: Delivery) -> tuple[str, bytes]:
 
 
 def _cloud_event(delivery: Delivery) -> tuple[str, bytes]:
-    """Return an event in structured mode (CloudEvents 1.0, JSON format)."""
+    """Return a CloudEvents 1.0 event in structured mode, in JSON format."""
     headers = dict(delivery.headers)
     fields = {
         "specversion": "1.0",
@@ -110,7 +113,7 @@ def _cloud_event(delivery: Delivery) -> tuple[str, bytes]:
 
 
 def _with_body(fields: dict[str, Any], delivery: Delivery, plain: str, encoded: str) -> bytes:
-    """Return fields and body as one JSON object; a JSON body stands in it byte for byte."""
+    """Return the fields and the body as a JSON object that contains a JSON body byte for byte."""
     head = json.dumps(fields, separators=(",", ":")).encode()[:-1]
     if delivery.is_json:
         return b'%s,"%s":%s}' % (head, plain.encode(), delivery.body)

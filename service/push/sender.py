@@ -1,4 +1,4 @@
-"""Posting to webhooks: one attempt within its time, whatever the receiver does."""
+"""The HTTP client for webhooks, which limits the time and the size of the response."""
 
 import asyncio
 import ssl
@@ -16,10 +16,10 @@ from service.push.requests import Delivery, request_of
 
 _log = structlog.get_logger()
 
-_MOST_READ = 64 * 1024
-_KEPT = 1024
-# A connection that takes longer than the request may is told a moment earlier, as one that cannot be made.
-_MOMENT = 0.05
+_MAX_RESPONSE_BYTES = 64 * 1024
+_EXCERPT_BYTES = 1024
+# Connecting times out this much before the whole request, so that it is reported as a connection error.
+_CONNECT_MARGIN_SECONDS = 0.05
 
 
 class Sender:
@@ -30,41 +30,41 @@ class Sender:
         self._session: aiohttp.ClientSession | None = None
 
     def open(self) -> None:
-        """Make the session, inside the event loop."""
+        """Open the session; must be called in the event loop."""
         self._session = open_session(self._resolver)
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
     async def attempt(self, delivery: Delivery, at: datetime, until: float) -> Outcome:
-        """Post once, until this time of the loop at most; what went wrong has a name."""
+        """Post once. `until`: the deadline, in the event loop's time. Errors become named outcomes."""
         try:
             async with asyncio.timeout_at(until):
                 return await self._post(delivery, at, until)
         except (aiohttp.ClientError, OSError, Refused, ValueError) as error:
             return Outcome(error=_name(error))
-        except Exception:  # noqa: BLE001 - whatever it was, the message is tried again by its schedule
+        except Exception:  # noqa: BLE001 - the message is retried after any error
             _log.exception("push_unforeseen", webhook=delivery.webhook.name, queue=delivery.queue)
             return Outcome(error="internal_error")
 
     async def _post(self, delivery: Delivery, at: datetime, until: float) -> Outcome:
-        assert self._session is not None  # noqa: S101 - it is open
+        assert self._session is not None  # noqa: S101 - the sender is open
         headers, body = request_of(delivery, at)
         target = url_of(parse(delivery.webhook.config.url))
         with on_behalf_of(str(delivery.project_id)):
-            # The time of the whole is kept outside.
-            connect = max(_MOMENT, until - asyncio.get_running_loop().time() - _MOMENT)
+            # The total time is limited by the caller.
+            connect = max(_CONNECT_MARGIN_SECONDS, until - asyncio.get_running_loop().time() - _CONNECT_MARGIN_SECONDS)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect)
             request = self._session.post(target, data=body, headers=headers, allow_redirects=False, timeout=timeout)
             async with request as answer:
-                excerpt = await _beginning(answer)
+                excerpt = await _read_excerpt(answer)
                 pause = pause_of(answer.status, answer.headers, at)
                 return Outcome(status=answer.status, excerpt=excerpt, pause=pause)
 
 
-# The first that fits; TimeoutError is an OSError, and most of aiohttp's are ClientErrors.
+# The first match counts; TimeoutError is an OSError, and most of aiohttp's errors are ClientErrors.
 _NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((aiohttp.ConnectionTimeoutError,), "connection_error"),
     ((TimeoutError,), "timeout"),
@@ -76,17 +76,17 @@ _NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 
 
 def _name(error: Exception) -> str:
-    """Return what an attempt calls it. A closed port and a filtered one are the same to whoever asks."""
+    """Return the name of an error. A closed port and a filtered one have the same name, to prevent port scans."""
     return next((name for kinds, name in _NAMES if isinstance(error, kinds)), "protocol_error")
 
 
-async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
-    """Read an answer, no more than may be; what is longer costs it the connection."""
+async def _read_excerpt(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the first _EXCERPT_BYTES of a response. Beyond _MAX_RESPONSE_BYTES, close the connection."""
     kept, read = b"", 0
     async for part in answer.content.iter_any():
         read += len(part)
-        kept += part[: _KEPT - len(kept)]
-        if read > _MOST_READ:
+        kept += part[: _EXCERPT_BYTES - len(kept)]
+        if read > _MAX_RESPONSE_BYTES:
             answer.close()
             break
     return kept

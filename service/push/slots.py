@@ -1,23 +1,23 @@
-"""Who may have how many of the requests that one process has in flight.
+"""Divide the requests that a process may have in flight among webhooks.
 
-Endpoints that answer slowly share a part of the slots, so that the others find some free at any time, and a project has
-a part of that part. Projects take turns, and within a project its webhooks. So a thousand endpoints of one project
-count as much as one of another.
+Slow endpoints share a part of the slots, so that others always find free ones, and each project gets a part of that
+part. Projects take turns, and within a project its webhooks do, so that a thousand endpoints of one project get as much
+as a single one of another.
 """
 
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.store.pushes import Wish
+from service.store.messaging.pushes import Wish
 
 SLOTS = 400
-# What all webhooks may have together that answer slowly, or of which it is not known yet; what those of a project may.
+# The slots for all webhooks that are slow or whose speed is unknown, and for those of a single project.
 _SLOW_SLOTS = SLOTS * 3 // 4
 _PROJECT_SLOTS = _SLOW_SLOTS * 3 // 4
-# What one webhook may have, as it may turn slow at any time.
+# The slots for a single webhook, because it may become slow at any time.
 _WEBHOOK_SLOTS = SLOTS * 3 // 4
-# What only those get that are known to be quick.
+# The slots that are reserved for webhooks known to be quick.
 _QUICK_SLOTS = SLOTS // 8
 _SLOW_SECONDS = 1.0
 _MOST_KNOWN = 10_000
@@ -25,7 +25,7 @@ _MOST_KNOWN = 10_000
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """A request that is in flight since a time of the loop, in seconds."""
+    """A request in flight; `since` is in seconds of the event loop's time."""
 
     webhook_id: int
     project_id: int
@@ -34,7 +34,7 @@ class Slot:
 
 @dataclass(slots=True)
 class _Slow:
-    """Webhooks with requests in flight that are slow, or not known to be quick, and how many slots they have."""
+    """Webhooks with requests in flight that are slow or of unknown speed, and the number of their slots."""
 
     webhooks: set[int]
     slots: int
@@ -49,11 +49,11 @@ class _Slow:
 
 
 class Slots:
-    """The requests of one process. Times are those of the loop, in seconds."""
+    """The slots of one process. Times are in seconds of the event loop's time."""
 
     def __init__(self) -> None:
         self._taken: set[Slot] = set()
-        # Webhooks by whether their last request was quick, the slow ones with their project.
+        # Webhooks whose last request was quick, and those whose last request was slow, with their project.
         self._quick: set[int] = set()
         self._slow: dict[int, int] = {}
 
@@ -61,13 +61,13 @@ class Slots:
         return len(self._taken)
 
     def take(self, webhook_id: int, project_id: int, now: float) -> Slot:
-        """Begin a request."""
+        """Occupy a slot for a request that starts."""
         slot = Slot(webhook_id, project_id, now)
         self._taken.add(slot)
         return slot
 
     def free(self, slot: Slot, now: float) -> None:
-        """End a request."""
+        """Free the slot of a request that has ended."""
         self._taken.remove(slot)
         if len(self._quick) + len(self._slow) >= _MOST_KNOWN:
             self._quick.clear()
@@ -80,7 +80,7 @@ class Slots:
             self._slow[slot.webhook_id] = slot.project_id
 
     def barred(self, now: float) -> list[int]:
-        """Return webhooks that get nothing now whatever they wish, so that their messages are not worth a look."""
+        """Return the webhooks that can get no slot now, so that the database need not look for their messages."""
         slow = self._slow_in_flight(now)
         projects = self._slow | {
             slot.webhook_id: slot.project_id for slot in self._taken if slot.webhook_id in slow.webhooks
@@ -88,7 +88,7 @@ class Slots:
         return [webhook for webhook, project in projects.items() if not slow.has_room(project)]
 
     def allot(self, wishes: Sequence[Wish], now: float) -> Counter[int]:
-        """Return how many requests each webhook may begin now. The first of the wishes come first."""
+        """Return how many requests each webhook may start now. Earlier wishes take precedence."""
         slow, left = self._slow_in_flight(now), SLOTS - len(self._taken)
         taken = Counter(slot.webhook_id for slot in self._taken)
         given: Counter[int] = Counter()
@@ -110,7 +110,7 @@ class Slots:
         return given
 
     def _is_new(self, wish: Wish, slow: _Slow, given: Counter[int]) -> bool:
-        """Tell whether nobody knows this one yet: it may show what it is with one request."""
+        """Return whether the webhook's speed is unknown and it has no request; a single request may then measure it."""
         webhook = wish.webhook_id
         return not (webhook in self._quick or webhook in self._slow or webhook in slow.webhooks or given[webhook])
 

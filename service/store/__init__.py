@@ -1,1 +1,1 @@
-"""PostgreSQL: connections, statements, lanes, lines, wake-ups. Nothing above knows SQL."""
+"""PostgreSQL: connections, statements, lanes, lines, wake-ups. No layer above contains SQL."""

@@ -1,1 +1,1 @@
-"""Chores that are done by the clock."""
+"""Background chores, which run periodically in every process."""

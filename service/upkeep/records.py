@@ -1,4 +1,4 @@
-"""What a process has seen is written down every few seconds, and forgotten once nobody can ask for it any more."""
+"""The chore that stores a process's observations every few seconds, and removes those that are too old."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -9,9 +9,9 @@ _FORGET_SECONDS = 60.0
 
 
 class Records:
-    """What one process does about one kind of what it has seen.
+    """The chore for one kind of records.
 
-    `write`: writes down what is new. `forget`: removes a batch of what is old, and tells whether there may be more.
+    `write` stores the new records. `forget` removes a batch of old ones and returns whether there may be more.
     """
 
     def __init__(self, write: Callable[[], Awaitable[None]], forget: Callable[[], Awaitable[bool]]) -> None:
@@ -20,7 +20,7 @@ class Records:
         self._forget_at = 0.0
 
     async def round(self) -> timedelta:
-        """Write; now and then remove what is old."""
+        """Write new records, and once a minute remove old ones."""
         await self._write()
         if time.monotonic() < self._forget_at:
             return _REST

@@ -1,33 +1,28 @@
-"""Messages leave when their retention or ttl is over, within a second unless there are very many.
+"""Remove messages whose retention or ttl has ended, usually within a second.
 
-A claim never gives out an expired message, whether or not it has been removed; this is house-keeping. A queue is looked
-at again when its first message may expire: what is sent from now on cannot expire before now + retention.
+This is only housekeeping, because a claim never returns an expired message even if it still exists. A queue is checked
+again when its next message may expire; messages sent from now on cannot expire before now + retention.
 """
 
 import heapq
 import time
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from service.store import retention
-from service.store.clock import EPOCH
-from service.store.ready import Ready
-from service.store.retention import NEVER, SLACK, Seen, Watch, expire_moved, expire_returned, expire_waiting
+from service.store.database.clock import EPOCH
+from service.store.database.ready import Ready
 from service.store.store import Store
-
-Expire = Callable[[AsyncEngine, Watch, timedelta, datetime, Ready], Awaitable[int]]
+from service.store.work import retention
+from service.store.work.retention import NEVER, SLACK, Seen, Watch, expire_moved, expire_returned, expire_waiting
 
 _REST = timedelta(seconds=0.4)
 _QUEUES_A_ROUND = 1000
 _BATCHES_A_QUEUE = 10
-# Messages that are kept, being delayed or leased, are passed over each time: rest in proportion to what that took.
+# Every check has to skip messages that are delayed or leased, so the pause is proportional to the duration of a check.
 _REST_FACTOR = 10
 
 
 class Retention:
-    """What one process remembers of the queues whose messages expire."""
+    """The chore, which remembers when to check each queue."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -36,8 +31,8 @@ class Retention:
         self._due: list[tuple[datetime, int]] = []
 
     async def round(self) -> timedelta:
-        """Remove what has expired, so far as a round goes."""
-        await self._learn()
+        """Remove expired messages of the queues that are due, up to a limit for each round."""
+        await self._schedule_changed()
         now = self._store.clock.now()
         watches = self._take(now)
         left = {watch.number: watch for watch in watches}
@@ -45,12 +40,12 @@ class Retention:
             found = {seen.number: seen for seen in await retention.look(self._store.engine, watches)} if watches else {}
             for watch in watches:
                 if watch.number in found:
-                    await self._see_to(watch, found[watch.number], now)
+                    await self._check(watch, found[watch.number], now)
                 else:
                     del self._watches[watch.number]
                 del left[watch.number]
         finally:
-            # Nobody else remembers those that were not come to.
+            # The queues that were not reached must stay scheduled.
             for watch in left.values():
                 self._watch(watch, now)
         ready = Ready()
@@ -59,10 +54,10 @@ class Retention:
         more = expired == retention.BATCH or len(watches) == _QUEUES_A_ROUND
         return timedelta(0) if more else _REST
 
-    async def _learn(self) -> None:
-        """Take in queues that are new or were changed, late commits included."""
+    async def _schedule_changed(self) -> None:
+        """Schedule queues that are new or were changed, including changes that were committed late."""
         if self._store.clock.now() < self._learned_until - SLACK:
-            # The clock was set back: changes have earlier times now.
+            # The clock was set back, so new changes may have earlier times.
             self._learned_until = EPOCH
         latest = self._learned_until
         for number, changed_at in await retention.queues(self._store.engine, self._learned_until - SLACK):
@@ -78,7 +73,7 @@ class Retention:
         heapq.heappush(self._due, (due, watch.number))
 
     def _take(self, now: datetime) -> list[Watch]:
-        """Return the queues to look at now. An entry with another time than its watch was overtaken by a change."""
+        """Return the queues that are due. An entry whose time differs from that of its watch is outdated."""
         taken: list[Watch] = []
         while self._due and self._due[0][0] <= now and len(taken) < _QUEUES_A_ROUND:
             due, number = heapq.heappop(self._due)
@@ -88,8 +83,8 @@ class Retention:
                 watch.due = NEVER
         return taken
 
-    async def _see_to(self, watch: Watch, seen: Seen, now: datetime) -> None:
-        """Remove what has expired in a queue, and note when to look again."""
+    async def _check(self, watch: Watch, seen: Seen, now: datetime) -> None:
+        """Remove expired messages of a queue, and schedule its next check."""
         returned_due = max(min(seen.returned_due, watch.kept_until), watch.rest_until)
         due = min(seen.waiting_due, returned_due, seen.moved_due, now + seen.retention)
         if seen.waiting_due <= now:
@@ -102,8 +97,8 @@ class Retention:
             watch.rest_until = now + timedelta(seconds=_REST_FACTOR * (time.monotonic() - started))
         self._watch(watch, max(due, now + _REST))
 
-    async def _batches(self, expire: Expire, watch: Watch, seen: Seen, now: datetime) -> None:
-        """Remove some batches, or all there is."""
+    async def _batches(self, expire: retention.Expire, watch: Watch, seen: Seen, now: datetime) -> None:
+        """Remove expired messages in batches, up to _BATCHES_A_QUEUE."""
         for _ in range(_BATCHES_A_QUEUE):
             ready = Ready()
             removed = await expire(self._store.engine, watch, seen.retention, now, ready)

@@ -1,4 +1,4 @@
-"""The loops behind the chores: a round, a rest, again."""
+"""The loops that run the chores."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,12 +7,12 @@ from datetime import timedelta
 import structlog
 
 from service.errors import Unavailable
-from service.store.connections import settle_down
+from service.store.database.connections import settle_down
 from service.telemetry import CHORE_ROUNDS
 
 _log = structlog.get_logger()
 
-# Does one round and returns how long to rest.
+# A chore does one round and returns how long to wait before the next one.
 Chore = Callable[[], Awaitable[timedelta]]
 
 _FIRST_BACKOFF = timedelta(seconds=0.5)
@@ -20,7 +20,7 @@ _LONGEST_BACKOFF = timedelta(seconds=30)
 
 
 class Upkeep:
-    """The chores of one process, each in a loop of its own. Other processes do the same ones."""
+    """The chores of a process, each in its own loop. All processes run the same chores."""
 
     def __init__(self, chores: Mapping[str, Chore]) -> None:
         self._chores = chores
@@ -34,7 +34,7 @@ class Upkeep:
         ]
 
     async def close(self) -> None:
-        """End every loop."""
+        """Stop every loop."""
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -42,7 +42,7 @@ class Upkeep:
 
 
 async def _keep(name: str, chore: Chore) -> None:
-    """Do a chore for ever; one that fails rests longer each time."""
+    """Run a chore for ever, with growing pauses after failures."""
     backoff = _FIRST_BACKOFF
     while True:
         rest = await do_round(name, chore)
@@ -54,7 +54,7 @@ async def _keep(name: str, chore: Chore) -> None:
 
 
 async def do_round(name: str, chore: Chore) -> timedelta | None:
-    """Do one round; None when it failed, which is logged and counted."""
+    """Do one round and return the pause after it. A failure is logged and counted; then return None."""
     try:
         rest = await chore()
     except Unavailable:

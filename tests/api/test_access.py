@@ -7,12 +7,12 @@ import httpx
 import pytest
 
 from service.main import openapi_document
-from tests.api.test_queues import problem
+from tests.api.resources.test_queues import problem
 from tests.in_process import ROOT_KEY, Service
 
 pytestmark = pytest.mark.anyio
 
-ANY = {"send", "receive", "browse", "manage", "admin"}
+ANY = {"send", "receive", "browse", "manage", "grant", "admin"}
 ALLOWED = {
     "put_queue": {"manage", "admin"},
     "patch_queue": {"manage", "admin"},
@@ -39,6 +39,7 @@ ALLOWED = {
     "list_webhooks": {"manage", "admin"},
     "list_project_webhooks": {"manage", "admin"},
     "rotate_webhook_secret": {"manage", "admin"},
+    "resume_webhook": {"manage", "admin"},
     "test_webhook": {"manage", "admin"},
     "retry_webhook": {"manage", "admin"},
     "list_webhook_attempts": {"browse", "admin"},
@@ -64,11 +65,13 @@ ALLOWED = {
     "get_project": set[str](),
     "delete_project": set[str](),
     "list_projects": set[str](),
-    "create_key": {"admin"},
+    "create_key": {"grant", "admin"},
     "list_keys": {"admin"},
-    "delete_key": {"admin"},
+    "delete_key": {"grant", "admin"},
     "whoami": ANY,
     "get_limits": ANY,
+    "find_message": {"browse", "admin"},
+    "get_defaults": ANY,
     "send_message": {"send", "admin"},
     "send_batch": {"send", "admin"},
     "send_raw": {"send", "admin"},

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_queues import problem
+from tests.api.resources.test_queues import problem
 from tests.in_process import Service, in_process
 
 pytestmark = pytest.mark.anyio

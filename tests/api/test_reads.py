@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service.errors import Unavailable
-from service.store import reads as module
-from service.store.reads import Reads
+from service.store.database import reads as module
+from service.store.database.reads import Reads
 from tests.in_process import Service
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,8 @@
-"""Promises to whoever sends and receives, kept both by the shortcut ahead of FastAPI and by FastAPI itself."""
+"""Promises to senders and consumers, kept whichever way a request takes.
+
+By the shortcut ahead of FastAPI; by FastAPI; under uvicorn's own protocols, which offer no shortcut for whole answers;
+and on the oldest supported PostgreSQL.
+"""
 
 import asyncio
 import contextlib
@@ -11,8 +15,8 @@ import asyncpg
 import httpx
 import pytest
 
-from service.store import claims
-from service.store.migrate import migrate
+from service.store.database.migrate import migrate
+from service.store.messaging import receives
 from tests.clock import shiftable
 from tests.conftest import apart, created
 from tests.in_process import Service, in_process
@@ -67,7 +71,7 @@ class Queue:
 
     async def parked(self, receives: int) -> None:
         """Return when so many receives wait in the service."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             # The service tells nobody; it has to be asked.
             while f"restante_parked_receives {receives}.0" not in (await self.http.get("/metrics")).text:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -79,17 +83,18 @@ class Queue:
 
 # Not for the session: between async tests the loop stands still, and a connection of the service that is then about to
 # log in keeps PostgreSQL 15 from dropping any database until its time for that is over (60 s).
-@pytest.fixture(scope="module", params=["shortcut", "fastapi", "oldest-postgres"])
+@pytest.fixture(scope="module", params=["shortcut", "fastapi", "bare-uvicorn", "oldest-postgres"])
 async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
     """Serve a module's tests, each on a queue of its own; the clock only ever goes ahead."""
     # Long, so that whoever is woken in time was woken by what happened and not by the next look.
     patch = pytest.MonkeyPatch()
-    patch.setattr(claims, "POLL_SECONDS", 30.0)
+    patch.setattr(receives, "POLL_SECONDS", 30.0)
     server: str = request.getfixturevalue("system_postgres" if request.param == "oldest-postgres" else "postgres")
     with contextlib.contextmanager(created)(server) as database:
         apart(migrate(database))
         await shiftable(database)
-        async with in_process(database, express=request.param != "fastapi") as service:
+        express, bare = request.param != "fastapi", request.param == "bare-uvicorn"
+        async with in_process(database, express=express, bare=bare) as service:
             yield service
     patch.undo()
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.test_queues import problem
+from tests.api.resources.test_queues import problem
 from tests.contract.conftest import Queue
 
 pytestmark = pytest.mark.anyio

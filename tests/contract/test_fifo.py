@@ -80,6 +80,26 @@ async def test_an_ended_lease_gives_the_group_out_again_from_its_head(queue: Que
     assert [message["receive_count"] for message in again] == [2, 2, 1]
 
 
+async def test_who_held_a_group_before_cannot_take_hold_of_it_again_while_another_does(queue: Queue) -> None:
+    await _send(queue, "a", 1, 2, 3)
+    _, two, three = await queue.receive(max_messages=3, visibility_timeout=5)
+    await queue.pass_time(6)
+    [one] = await queue.receive(max_messages=1, visibility_timeout=50)
+    for later in (two, three):
+        answer = await queue.settle(later["receipt"], "extend", visibility_timeout=600)
+        assert (answer.status_code, answer.json()["code"]) == (409, "lease_lost")
+    # What it has done before it lapsed can still be told; that gives nothing out again.
+    assert (await queue.settle(three["receipt"], "delete")).status_code == 204
+    assert (await queue.settle(one["receipt"], "extend", visibility_timeout=60)).status_code == 200
+    assert await queue.receive(max_messages=10) == []
+    await queue.settle(one["receipt"], "delete")
+    # Nobody holds the group now.
+    assert (await queue.settle(two["receipt"], "extend", visibility_timeout=60)).status_code == 200
+    assert await queue.receive(max_messages=10) == []
+    await queue.settle(two["receipt"], "release")
+    assert _bodies(await queue.receive(max_messages=10)) == [2]
+
+
 async def test_a_delayed_head_holds_its_group_and_no_other(queue: Queue) -> None:
     await _send(queue, "a", 1, delay=5)
     await _send(queue, "a", 2)
@@ -136,8 +156,9 @@ async def test_a_long_poll_wakes_when_a_group_is_freed(queue: Queue) -> None:
         one = await queue.receive_one()
         waiting = asyncio.create_task(queue.receive(wait=20))
         await queue.parked(1)
-        async with asyncio.timeout(3):
-            await queue.settle(one["receipt"], verb)
+        async with asyncio.timeout(15):
+            settled = await queue.settle(one["receipt"], verb, **({"drop": True} if verb == "reject" else {}))
+            assert settled.status_code == 204, settled.text
             [next_one] = await waiting
         await queue.settle(next_one["receipt"], "release", count=False)
         if verb == "delete":
@@ -147,14 +168,14 @@ async def test_a_long_poll_wakes_when_a_group_is_freed(queue: Queue) -> None:
 async def test_a_long_poll_wakes_when_the_lease_of_a_group_ends(queue: Queue) -> None:
     await _send(queue, "a", 1, 2)
     await queue.receive_one(visibility_timeout=0.6)
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(15):
         assert _bodies(await queue.receive(max_messages=2, wait=20)) == [1, 2]
 
 
 async def test_a_long_poll_wakes_when_a_message_is_sent_and_when_its_delay_is_over(queue: Queue) -> None:
     waiting = asyncio.create_task(queue.receive(wait=20))
     await queue.parked(1)
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(15):
         await _send(queue, "a", 1, delay=0.6)
         assert _bodies(await waiting) == [1]
 
@@ -251,3 +272,16 @@ async def test_max_length_holds_in_fifo_queues_too(queue: Queue) -> None:
     await _send(queue, "a", 1, 2)
     answer = await queue.http.post(f"{queue.path}/messages", json={"body": 3, "group": "b"})
     assert answer.json()["code"] == "queue_full"
+
+
+async def test_of_two_who_had_a_group_before_one_takes_hold_of_it_again(queue: Queue) -> None:
+    """Whatever they ask at the same moment, and share a statement."""
+    await _send(queue, "a", 1, 2)
+    _, two = await queue.receive(max_messages=2, visibility_timeout=5)
+    await queue.pass_time(6)
+    [one] = await queue.receive(max_messages=1, visibility_timeout=5)
+    await queue.pass_time(6)
+    answers = await asyncio.gather(
+        *(queue.settle(message["receipt"], "extend", visibility_timeout=60) for message in (one, two))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409]

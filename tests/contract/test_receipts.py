@@ -30,7 +30,8 @@ async def test_a_deleted_message_is_never_received_again_and_a_repeat_answers_th
 @pytest.mark.parametrize("verb", ["delete", "release", "reject"])
 async def test_a_spent_receipt_repeats_its_own_call_and_refuses_every_other(queue: Queue, verb: str) -> None:
     receipt = await _held(queue)
-    fields = {"delay": 30} if verb == "release" else {}
+    known: dict[str, dict[str, Any]] = {"release": {"delay": 30}, "reject": {"drop": True}}
+    fields = known.get(verb, {})
     assert (await queue.settle(receipt, verb, **fields)).status_code == 204
     assert (await queue.settle(receipt, verb, **fields)).status_code == 204
     for other in {"delete", "release", "reject", "extend"} - {verb}:
@@ -53,7 +54,9 @@ async def test_a_superseded_receipt_changes_nothing_and_says_so(queue: Queue) ->
 async def test_a_lapsed_lease_that_nobody_took_over_can_still_be_settled(queue: Queue, verb: str) -> None:
     receipt = await _held(queue, visibility_timeout=2)
     await queue.pass_time(3)
-    assert (await queue.settle(receipt, verb, **({"visibility_timeout": 9} if verb == "extend" else {}))).is_success
+    known: dict[str, dict[str, Any]] = {"extend": {"visibility_timeout": 9}, "reject": {"drop": True}}
+    fields = known.get(verb, {})
+    assert (await queue.settle(receipt, verb, **fields)).is_success
 
 
 async def test_an_extended_lease_keeps_its_receipt_and_ends_when_it_says(queue: Queue) -> None:
@@ -96,9 +99,16 @@ async def test_a_released_receipt_is_superseded_once_the_message_is_given_out_ag
     assert (await queue.settle(receipt, "release")).status_code == 409
 
 
-async def test_a_rejected_message_of_a_queue_without_dead_letter_queue_is_dropped(queue: Queue) -> None:
+async def test_a_rejected_message_of_a_queue_without_dead_letter_queue_is_dropped_when_that_is_asked_for(
+    queue: Queue,
+) -> None:
     receipt = await _held(queue)
-    assert (await queue.settle(receipt, "reject", error="cannot be read")).status_code == 204
+    for said in ({}, {"drop": False}):
+        refused = await queue.settle(receipt, "reject", error="cannot be read", **said)
+        assert (refused.status_code, refused.json()["code"]) == (409, "no_dead_letter_queue")
+        assert (await queue.stats())["leased"] == 1
+    for _ in range(2):
+        assert (await queue.settle(receipt, "reject", error="cannot be read", drop=True)).status_code == 204
     assert (await queue.stats())["total"] == 0
 
 
@@ -174,6 +184,8 @@ async def test_what_is_too_long_for_a_receipt_is_none_and_spoils_no_batch(queue:
         ("release", {"error": "a\x00b"}, "/error"),
         ("reject", {"error": 7}, "/error"),
         ("reject", {"delay": 1}, "/delay"),
+        ("reject", {"drop": 1}, "/drop"),
+        ("release", {"drop": True}, "/drop"),
     ],
 )
 async def test_a_settle_out_of_bounds_names_the_field_and_leaves_the_lease(
@@ -208,10 +220,11 @@ async def test_a_batch_settles_each_receipt_by_itself_and_answers_by_position(qu
             {"receipt": others[0], "action": "extend", "visibility_timeout": 100},
             {"receipt": others[1], "action": "release", "delay": 100, "error": "later"},
             {"receipt": others[2], "action": "reject"},
+            {"receipt": others[2], "action": "reject", "drop": True},
         ],
     )
     statuses = [result["status"] for result in results]
-    assert statuses == ["lease_lost", "ok", "receipt_not_found", "ok", "ok", "ok", "ok"]
+    assert statuses == ["lease_lost", "ok", "receipt_not_found", "ok", "ok", "ok", "no_dead_letter_queue", "ok"]
     assert [result["receipt"] for result in results[:2]] == [old, current]
     assert "lease_expires_at" in results[4]
     stats = await queue.stats()

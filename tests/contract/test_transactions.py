@@ -288,6 +288,17 @@ async def test_what_dies_of_it_and_what_it_sends_come_to_the_same_queue(queue: Q
     assert [message["body"] for message in await out.receive(max_messages=10)] == [1, 2]
 
 
+async def test_a_reject_that_would_lose_a_message_is_refused_and_nothing_done(queue: Queue, out: Queue) -> None:
+    receipt = await leased(queue, 1)
+    answer = await commit(queue, [{"receipt": receipt, "action": "reject"}], [to(out, 2)])
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_dead_letter_queue")
+    assert answer.json()["errors"][0]["pointer"] == "/settle/0/receipt"
+    assert ((await queue.stats())["leased"], (await out.stats())["total"]) == (1, 0)
+    answer = await commit(queue, [{"receipt": receipt, "action": "reject", "drop": True}], [to(out, 2)])
+    assert answer.status_code == 200, answer.text
+    assert ((await queue.stats())["total"], (await out.stats())["total"]) == (0, 1)
+
+
 async def test_who_waits_for_what_it_sends_or_releases_is_woken(queue: Queue, out: Queue) -> None:
     receipt = await leased(queue, "again")
     waiting = [asyncio.create_task(place.receive(wait=20)) for place in (queue, out)]

@@ -17,7 +17,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start the system's Chromium. Of the module: its loop must be gone before other tests run theirs."""
+    """Start the system's Chromium. Module-scoped, because its event loop has to end before other tests start theirs."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("there is no chromium (on Debian: apt install chromium)")
@@ -42,7 +42,7 @@ def page(context: BrowserContext) -> Page:
 
 @pytest.fixture(scope="module")
 def service(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Serve, and let push go to this machine's own receivers. For all tests of a module: each has a project."""
+    """Start a service whose webhooks may reach this machine. The tests of a module share it."""
     settings = {"secret_key": "s" * 32, "push_http": "1", "push_allow": "127.0.0.0/8"}
     for database in created(postgres, template):
         with serving(tmp_path_factory.mktemp("data"), database_url=database, **settings) as service:
@@ -51,7 +51,7 @@ def service(postgres: str, template: str, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def project(service: Serving) -> str:
-    """Make a project of the test's own: its name."""
+    """Create a project for the test, and return its name."""
     name = f"project-{next(_numbers)}"
     with service.client() as root:
         root.put(f"/v1/projects/{name}").raise_for_status()
@@ -60,7 +60,7 @@ def project(service: Serving) -> str:
 
 @pytest.fixture
 def client(service: Serving, project: str) -> Iterator[httpx.Client]:
-    """Give the root key's client, inside the test's project."""
+    """Return a client with the root key, in the test's project."""
     with service.client() as client:
         client.headers["Restante-Project"] = project
         yield client
@@ -68,7 +68,7 @@ def client(service: Serving, project: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def dashboard(service: Serving, project: str, page: Page) -> Iterator[Dashboard]:
-    """Be signed in with the root key, inside the test's project; whatever the page complains of fails the test."""
+    """Sign in with the root key, in the test's project. Errors and warnings in the console fail the test."""
     dashboard = Dashboard(page, service)
     dashboard.sign_in(service.key, project)
     yield dashboard

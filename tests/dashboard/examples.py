@@ -1,4 +1,4 @@
-"""A shop's queues: something on every screen, for tests and for photographs."""
+"""The queues of a shop, with something on every screen, for tests and screenshots."""
 
 import time
 
@@ -30,7 +30,7 @@ _VIEWS = {
 
 
 def views(client: httpx.Client) -> dict[str, str]:
-    """Return the path of every screen by its name, once `fill` has been here."""
+    """Return the path of every screen by its name, after `fill`."""
     [order] = client.get("/v1/queues/orders/messages", params={"limit": 1, "state": "leased"}).json()["items"]
     [dead] = client.get("/v1/queues/orders-dead/messages", params={"limit": 1}).json()["items"]
     [pushed] = client.get("/v1/queues/invoices/messages", params={"limit": 1}).json()["items"]
@@ -42,7 +42,7 @@ def views(client: httpx.Client) -> dict[str, str]:
 
 
 def fill(client: httpx.Client) -> None:
-    """Make queues, messages in every state, dead letters, topics, a webhook that fails, keys and projects."""
+    """Create queues, messages in every state, dead letters, topics, a failing webhook, keys and projects."""
     dead_letter = {"queue": "orders-dead", "max_receives": 3}
     for name, config in {
         "orders-dead": {},

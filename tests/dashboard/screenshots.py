@@ -1,6 +1,7 @@
-"""Photograph every screen, light and dark, wide and narrow, into docs/images.
+"""Take screenshots of every screen, light and dark, wide and narrow, into build/screenshots.
 
-Run by `make screenshots`. What is shown is made by examples.py, so that the pictures stay comparable.
+Run by `make screenshots`. The data comes from examples.py, so that pictures of different days can be compared. Pictures
+that the documentation shows (those already in docs/images) are renewed there too.
 """
 
 import asyncio
@@ -20,16 +21,18 @@ from tests.dashboard.browsing import FLAGS, Dashboard, refusal
 from tests.dashboard.examples import fill, views
 from tests.serving import Serving, serving
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
+_ROOT = Path(__file__).parents[2]
+PICTURES = _ROOT / "build" / "screenshots"
+SHOWN = _ROOT / "docs" / "images"
 PUSH = {"push_http": "1", "push_allow": "127.0.0.0/8"}
-# Since when messages wait, in minutes.
+# How long messages have been waiting, in minutes.
 AGES = {"orders": 7, "orders-dead": 48, "thumbnails": 131}
-BUSY = "The database is out of reach right now. Send the request again."
+BUSY = "The database cannot be reached right now. Retry the request."
 WIDTHS = {1440: 900, 390: 844}
 
 
 def main() -> None:
-    """Write the pictures; those of screens that are gone are removed."""
+    """Write the screenshots, and remove those of screens that no longer exist."""
     with (
         tempfile.TemporaryDirectory() as folder,
         embedded.running(Path(folder) / "postgres", durable=False) as database,
@@ -39,11 +42,13 @@ def main() -> None:
         fill(client)
         time.sleep(11)  # until the service has written down what was done, and another step has begun
         asyncio.run(remember(database))
-        shutil.rmtree(IMAGES, ignore_errors=True)
-        IMAGES.mkdir(parents=True)
+        shutil.rmtree(PICTURES, ignore_errors=True)
+        PICTURES.mkdir(parents=True)
         with _browser() as browser:
             for theme, width in itertools.product(("light", "dark"), WIDTHS):
                 photograph(browser, service, views(client), theme, width)
+    for picture in SHOWN.iterdir():
+        shutil.copy(PICTURES / picture.name, picture)
 
 
 async def remember(database: str) -> None:
@@ -82,14 +87,14 @@ async def remember(database: str) -> None:
 
 
 def photograph(browser: Browser, service: Serving, screens: dict[str, str], theme: str, width: int) -> None:
-    """Take a picture of the sign-in, of every screen, and of what is seldom seen."""
+    """Take screenshots of the sign-in form, every screen, the dialogs and the error states."""
     scheme = "dark" if theme == "dark" else "light"
     size = {"width": width, "height": WIDTHS[width]}
     context = browser.new_context(viewport=size, color_scheme=scheme, locale="en-GB", timezone_id="UTC")  # type: ignore[arg-type]
     page = context.new_page()
 
     def keep(name: str) -> None:
-        page.screenshot(path=IMAGES / f"{name}-{theme}-{width}.png")
+        page.screenshot(path=PICTURES / f"{name}-{theme}-{width}.png")
 
     page.goto(f"{service.url}/dashboard")
     page.get_by_label("API key").wait_for()
@@ -110,7 +115,7 @@ def photograph(browser: Browser, service: Serving, screens: dict[str, str], them
 
 
 def dialogs(dashboard: Dashboard) -> Iterator[str]:
-    """Open one dialog after another; yield what each is called."""
+    """Open one dialog after another, and yield the name of each."""
     page = dashboard.page
     dashboard.open("/queues")
     dashboard.press("Create queue")
@@ -130,7 +135,7 @@ def dialogs(dashboard: Dashboard) -> Iterator[str]:
 
 
 def troubles(dashboard: Dashboard) -> Iterator[str]:
-    """Have one thing after another go wrong; yield what each is called."""
+    """Cause one error after another, and yield the name of each."""
     page = dashboard.page
     page.route("**/v1/queues?*", lambda _: None)
     page.goto(f"{dashboard.base}/queues")
@@ -142,10 +147,10 @@ def troubles(dashboard: Dashboard) -> Iterator[str]:
     yield "error"
     dashboard.open("/queues")
     page.route("**/v1/**", lambda route: route.abort())
-    expect(page.get_by_text("Restante does not answer")).to_be_visible()
+    expect(page.get_by_text("Restante is not responding")).to_be_visible()
     yield "away"
     page.route("**/v1/**", lambda route: route.fulfill(**refusal(401, "unauthenticated")))
-    expect(page.get_by_text("Your key is not known any more")).to_be_visible()
+    expect(page.get_by_text("Your API key is no longer valid")).to_be_visible()
     yield "expired"
 
 

@@ -1,4 +1,4 @@
-"""What strangers put into messages, names and answers is shown, and is nothing else."""
+"""Hostile messages, names and responses are shown as text and have no other effect."""
 
 import base64
 import threading
@@ -47,7 +47,7 @@ _LAYOUT = [
 ]
 _DEEP = [f"{'[' * 500}{']' * 500}", '{"a":' * 300 + "1" + "}" * 300]
 _WIDE = [
-    # A few hundred kilobytes that are hundreds of megabytes with a line for each item and blanks for each level.
+    # A few hundred kilobytes that grow to hundreds of megabytes when each item is indented on its own line.
     "[" * 800 + ",".join("0" for _ in range(110_000)) + "]" * 800,
     "[" + ",".join("0" for _ in range(60_000)) + "]",
     '{"__proto__": 1, "__proto__": 2, "toString": 3}',
@@ -83,7 +83,7 @@ def receiver() -> Iterator[str]:
 
 
 def harmless(dashboard: Dashboard) -> None:
-    """Fail if a script has run, or if the page has grown wider than its window or does not answer."""
+    """Fail if a script has run, or if the page is wider than its window or does not respond."""
     assert dashboard.page.evaluate("window.hostile") is None
     made = "#app :is(script, iframe, base, img, style, meta, link, math, [onerror], [onload], [href^='javascript:'])"
     assert dashboard.page.locator(made).count() == 0
@@ -121,7 +121,7 @@ def test_hostile_bodies_headers_groups_and_errors_are_only_shown(dashboard: Dash
     for view in views:
         dashboard.open(view)
         harmless(dashboard)
-    # The last ones are the deep and wide ones: as text, too.
+    # The last ones are deep and wide, so show them as text too.
     for item in client.get("/v1/queues/q/messages?limit=1000").json()["items"][-len(_DEEP + _WIDE) :]:
         dashboard.open(f"/queues/q/messages/{item['id']}")
         for view in ("Text", "Hex", "Tree"):

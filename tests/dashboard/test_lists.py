@@ -1,4 +1,4 @@
-"""Lists of any length, and panels that ask no more than they must."""
+"""Lists of any length, and panels that send no needless requests."""
 
 import httpx
 import pytest
@@ -43,7 +43,7 @@ def test_the_live_tail_shows_what_is_sent_and_rests_while_the_tab_is_hidden(
 
     asked: list[str] = []
     _turn(dashboard, "hidden")
-    page.wait_for_timeout(500)  # whatever was under way
+    page.wait_for_timeout(500)  # for requests in progress
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(4000)
     assert asked == []
@@ -53,7 +53,7 @@ def test_the_live_tail_shows_what_is_sent_and_rests_while_the_tab_is_hidden(
 
 
 def _turn(dashboard: Dashboard, state: str) -> None:
-    """Have the page believe that its tab is in sight, or is not."""
+    """Make the page believe that its tab is visible or hidden."""
     dashboard.page.evaluate(
         "state => { for (const [name, value] of [['visibilityState', state], ['hidden', state === 'hidden']])"
         " Object.defineProperty(document, name, {value, configurable: true});"
@@ -90,7 +90,7 @@ def test_a_panel_never_asks_again_before_it_was_answered(dashboard: Dashboard, c
     page.on("requestfailed", ends)
     page.route("**/v1/queues/q", answer_late)
     dashboard.open("/queues/q")
-    # It asks every two seconds, if it is answered at once; the second time it is not.
+    # The panel refreshes every two seconds if the response is fast. The second one is slow.
     with page.expect_request_finished(
         lambda request: asked == 2 and request.url.endswith("/v1/queues/q"), timeout=60_000
     ):
@@ -113,7 +113,7 @@ def test_queues_are_found_and_sorted_by_the_service_however_many_there_are(
     dashboard.press("Oldest")
     expect(rows.nth(1)).to_contain_text("tenant-222")
     dashboard.press("Ready")
-    note = page.get_by_text("Sorted within the 200 queues that are loaded.")
+    note = page.get_by_text("Sorted among the 200 queues loaded so far.")
     expect(note).to_be_visible()
     assert is_above(note, page.get_by_role("table", name="Queues"))
     page.get_by_label("Filter by name").fill("NT-11")
@@ -121,7 +121,7 @@ def test_queues_are_found_and_sorted_by_the_service_however_many_there_are(
 
 
 def is_above(one: Locator, other: Locator) -> bool:
-    """Tell whether something stands above another."""
+    """Return whether one element is above another."""
     upper, lower = one.bounding_box(), other.bounding_box()
     return upper is not None and lower is not None and upper["y"] < lower["y"]
 
@@ -134,16 +134,16 @@ def test_a_long_list_says_above_its_rows_that_they_are_from_before(dashboard: Da
     dashboard.open("/queues")
     table = page.get_by_role("table", name="Queues")
     expect(table).to_have_attribute("aria-rowcount", "13")
-    note = page.get_by_text("A list this long is not renewed by itself.")
+    note = page.get_by_text("Long lists are not refreshed automatically.")
     expect(note).to_be_visible()
     assert is_above(note, table)
     client.post("/v1/queues/q-11/messages", json={"body": 1})
-    dashboard.press("Renew")
+    dashboard.press("Refresh")
     expect(dashboard.row("q-11").get_by_role("cell").nth(3)).to_have_text("1")
 
 
 def three_at_a_time(route: Route) -> None:
-    """Have a list come in short pages."""
+    """Make the service return short pages."""
     route.continue_(url=route.request.url.replace("limit=200", "limit=3"))
 
 
@@ -161,7 +161,7 @@ def test_every_subscription_can_be_reached_from_its_topic_and_from_its_queue(
             content = f'{{"queue": "{queue}", "filter": {filter_}}}'
             client.put(f"/v1/topics/{path}", content=content).raise_for_status()
     page = dashboard.page
-    for view, label in (("/topics/t", "Who gets what"), ("/queues/q", "Fed by topics")):
+    for view, label in (("/topics/t", "Subscriptions"), ("/queues/q", "Topic subscriptions")):
         dashboard.open(view)
         card = page.get_by_role("region", name=label)
         items = card.get_by_role("listitem")
@@ -173,3 +173,28 @@ def test_every_subscription_can_be_reached_from_its_topic_and_from_its_queue(
             expect(items.nth(before)).to_be_visible()
         expect(items).to_have_count(201)
         expect(items.last).to_contain_text("123456789012345678200")
+
+
+@pytest.mark.parametrize("back", ["link", "browser"])
+def test_coming_back_from_a_message_leads_to_the_same_place_of_the_same_list(
+    dashboard: Dashboard, client: httpx.Client, back: str
+) -> None:
+    page = dashboard.page
+    client.put("/v1/queues/q")
+    batch = [{"body": n, "headers": {"kind": "a"}} for n in range(300)]
+    client.post("/v1/queues/q/messages/batch", json={"messages": batch}).raise_for_status()
+    dashboard.open("/queues/q/messages?header=kind%3Da")
+    page.evaluate("scrollTo(0, 90 * 52)")
+    expect(page.get_by_role("table")).to_have_attribute("aria-rowcount", "201")
+    page.evaluate("scrollTo(0, 180 * 52)")
+    expect(page.get_by_role("row").filter(has=page.get_by_text("180", exact=True))).to_be_visible()
+    top = page.evaluate("scrollY")
+    page.get_by_role("link").filter(has=page.get_by_text("180", exact=True)).click()
+    expect(page.get_by_text("Details")).to_be_visible()
+    if back == "link":
+        page.get_by_role("link", name="Messages of q").click()
+    else:
+        page.go_back()
+    expect(page.get_by_role("row").filter(has=page.get_by_text("180", exact=True))).to_be_in_viewport()
+    assert page.url.endswith("?header=kind%3Da")
+    assert page.evaluate("scrollY") == top

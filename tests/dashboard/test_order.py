@@ -1,4 +1,4 @@
-"""Answers that are late, refused or missing, and people who are faster: nothing is done twice, to others, or unseen."""
+"""Late, failed and missing responses, and impatient users: no action is repeated, misdirected or unreported."""
 
 import re
 
@@ -17,7 +17,7 @@ def test_what_was_refused_is_tried_again_and_nothing_else(dashboard: Dashboard, 
         client.put(f"/v1/queues/{name}")
         client.post(f"/v1/queues/{name}/messages", json={"body": 1})
     dashboard.open("/queues")
-    page.get_by_label("Select all that are loaded").check()
+    page.get_by_label("Select all loaded queues").check()
     page.route("**/v1/queues/b/purge", lambda route: route.fulfill(**refusal(429, "rate_limited")), times=1)
     dashboard.press("Purge")
     expect(dashboard.dialog().get_by_role("listitem").first).to_contain_text("1 message")
@@ -99,10 +99,10 @@ def test_a_filter_stays_as_its_link_has_it_until_somebody_types(dashboard: Dashb
     link = f"{dashboard.base}/queues/q/messages?group=%20a%20&before=2999-01-01T02:00:00.123456Z"
     page.goto(link)
     expect(page.get_by_role("row")).to_have_count(4)
-    # Longer than what is typed waits for more.
+    # Longer than the pause after which typed text is committed.
     page.wait_for_timeout(400)
     assert page.url == link
-    dashboard.press("Act on all that match …")
+    dashboard.press("Act on all matching…")
     expect(dashboard.dialog()).to_contain_text('" a "')
     dashboard.press("Delete 3 messages", within=dashboard.dialog())
     expect(dashboard.dialog()).to_contain_text("3 done")
@@ -116,9 +116,9 @@ def test_a_time_that_cannot_be_read_is_told_and_not_left_out(dashboard: Dashboar
     page = dashboard.page
     page.goto(f"{dashboard.base}/queues/q/messages?after=garbage")
     expect(page.get_by_role("alert")).to_contain_text("/query/sent_after")
-    dashboard.press("Act on all that match …")
+    dashboard.press("Act on all matching…")
     expect(dashboard.dialog().get_by_role("alert")).to_contain_text("/filter/sent_after")
-    expect(dashboard.dialog().get_by_role("button", name="Delete all that match")).to_be_disabled()
+    expect(dashboard.dialog().get_by_role("button", name="Delete all matching messages")).to_be_disabled()
     expect(dashboard.row("here")).to_have_count(0)
 
 
@@ -176,11 +176,14 @@ def test_what_could_not_be_counted_is_acted_on_only_if_there_are_too_many(
     page = dashboard.page
     dashboard.open("/queues/q/messages")
     page.route("**/messages/actions", lambda route: route.fulfill(**refusal(503, code)))
-    dashboard.press("Act on all that match …")
+    dashboard.press("Act on all matching…")
     dialog = dashboard.dialog()
-    expect(dialog.get_by_text("There are too many to be counted")).to_have_count(int(enabled))
+    expect(dialog.get_by_text("There are too many messages to count")).to_have_count(int(enabled))
     expect(dialog.get_by_role("alert")).to_have_count(int(not enabled))
-    expect(dialog.get_by_role("button", name="Delete all that match")).to_be_enabled(enabled=enabled)
+    delete = dialog.get_by_role("button", name="Delete all matching messages")
+    expect(delete).to_be_disabled()
+    dialog.get_by_label("Type q to confirm").fill("q")
+    expect(delete).to_be_enabled(enabled=enabled)
 
 
 def test_a_message_that_has_gone_is_not_said_to_wait_and_can_be_sent_again(
@@ -268,7 +271,7 @@ def test_what_was_typed_is_saved_after_one_has_seen_what_was_changed_elsewhere(
 
     dashboard.open("/queues/q/webhooks/erp")
     dashboard.press("Edit")
-    dashboard.dialog().get_by_label("Timeout, s").fill("20")
+    dashboard.dialog().get_by_label("Timeout (s)").fill("20")
     client.patch(webhook, json={"max_concurrency": 3}).raise_for_status()
     saved_again(dashboard, "max_concurrency10 → 3")
     found = client.get(webhook).json()
@@ -292,10 +295,10 @@ def test_what_was_typed_is_saved_after_one_has_seen_what_was_changed_elsewhere(
 
 
 def saved_again(dashboard: Dashboard, elsewhere: str) -> None:
-    """Save, be told what was changed elsewhere, and save what was typed all the same."""
+    """Save, see what was changed elsewhere, and save the edited fields again."""
     dialog = dashboard.dialog()
     dashboard.press("Save", within=dialog)
-    expect(dialog.get_by_role("alert")).to_contain_text("If-Match does not hold")
+    expect(dialog.get_by_role("alert")).to_contain_text("precondition_failed")
     expect(dialog.get_by_role("region", name="Changed elsewhere")).to_contain_text(elsewhere)
     dashboard.press("Save", within=dialog)
     expect(dialog).to_have_count(0)

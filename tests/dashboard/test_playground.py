@@ -1,4 +1,4 @@
-"""The playground: what a program does with a queue, by hand."""
+"""The playground: send, receive, settle and stream by hand."""
 
 import json
 
@@ -6,11 +6,9 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.dashboard.browsing import Dashboard
+from tests.dashboard.browsing import ORDER, Dashboard
 
 pytestmark = pytest.mark.timeout(240)
-
-ORDER = '{"order": 12345678901234567890, "note": "first"}'
 
 
 def test_the_playground_sends_receives_and_streams_and_shows_each_as_a_command(
@@ -40,7 +38,7 @@ def test_the_playground_sends_receives_and_streams_and_shows_each_as_a_command(
     dashboard.press("Ack", within=stream)
     expect(stream.get_by_role("listitem")).to_have_count(0)
     assert client.get("/v1/queues/q").json()["stats"]["total"] == 0
-    # What the service refuses is not shown as done.
+    # A refused ack does not remove the message.
     client.post("/v1/queues/q/messages", json={"body": 1})
     expect(stream.get_by_role("listitem")).to_have_count(1)
     client.post("/v1/queues/q/purge")
@@ -103,7 +101,7 @@ def test_the_stream_shows_each_message_once_and_only_while_it_is_leased(
     with page.expect_websocket() as opened:
         dashboard.press("Connect", within=stream)
     expect(items).to_have_count(1)
-    # One credit is one delivery: when its lease ends nothing is left to show.
+    # One credit allows one delivery, so the list is empty when its lease ends.
     expect(items).to_have_count(0)
     assert '{"type":"credit","n":1}' in sent
     client.patch("/v1/queues/q", json={"visibility_timeout": 600}).raise_for_status()

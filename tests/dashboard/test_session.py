@@ -1,4 +1,4 @@
-"""Who may see what, and what happens when a key ends or the service goes away."""
+"""What a key may see, and what happens when the key expires or the service is down."""
 
 import re
 import time
@@ -8,15 +8,10 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.dashboard.browsing import Dashboard, refusal
+from tests.dashboard.browsing import Dashboard, create_key, refusal
 from tests.serving import Serving, serving
 
 pytestmark = pytest.mark.timeout(240)
-
-
-def key(client: httpx.Client, *scopes: str, queues: tuple[str, ...] = ("*",)) -> dict[str, str]:
-    made: dict[str, str] = client.post("/v1/keys", json={"name": "k", "scopes": scopes, "queues": queues}).json()
-    return made
 
 
 def test_a_wrong_key_is_told_and_never_kept(page: Page, service: Serving) -> None:
@@ -32,7 +27,7 @@ def test_what_is_no_key_is_told_before_it_is_sent(page: Page, service: Serving) 
     field = page.get_by_label("API key")
     for no_key in ("root_schlüssel", "root_\u20ac", "root_a b"):
         field.fill(no_key)
-        expect(page.get_by_text("This is no key")).to_be_visible()
+        expect(page.get_by_text("This is not an API key")).to_be_visible()
         expect(page.get_by_role("button", name="Sign in")).to_be_disabled()
     field.fill(f" {service.key} ")
     page.get_by_role("button", name="Sign in").click()
@@ -44,7 +39,7 @@ def test_a_sign_in_that_is_not_answered_promises_nothing(page: Page, service: Se
     page.route("**/v1/whoami", lambda route: route.abort())
     page.get_by_label("API key").fill(service.key)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("Restante does not answer")
+    expect(page.get_by_role("alert")).to_contain_text("Restante is not responding")
     expect(page.get_by_text("by itself")).to_have_count(0)
 
 
@@ -64,13 +59,13 @@ def test_a_key_that_ends_leads_to_the_sign_in_and_from_there_back_to_the_same_vi
     page: Page, service: Serving, project: str, client: httpx.Client
 ) -> None:
     client.put("/v1/queues/q")
-    first, second = key(client, "browse"), key(client, "browse")
+    first, second = create_key(client, "browse"), create_key(client, "browse")
     dashboard = Dashboard(page, service)
     dashboard.sign_in(first["secret"])
     dashboard.open("/queues/q/messages?state=ready&order=newest")
     client.delete(f"/v1/keys/{first['id']}")
     dashboard.page.get_by_role("link", name="Overview").last.click()
-    expect(page.get_by_text("Your key is not known any more")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("Your API key is no longer valid")).to_be_visible(timeout=10_000)
     view = page.url
     page.get_by_label("API key").fill(second["secret"])
     page.get_by_role("button", name="Sign in").click()
@@ -95,7 +90,7 @@ def test_what_a_key_may_not_do_is_not_offered(
     dashboard = Dashboard(page, service)
     refused: list[str] = []
     page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
-    dashboard.sign_in(key(client, *scopes)["secret"])
+    dashboard.sign_in(create_key(client, *scopes)["secret"])
     links = page.get_by_role("navigation", name="Screens").get_by_role("link")
     expect(links).to_have_text(screens)
     dashboard.open("/queues/q")
@@ -117,17 +112,17 @@ def test_a_link_leads_only_where_the_key_may_go(page: Page, service: Serving, cl
     dashboard = Dashboard(page, service)
     refused: list[str] = []
     page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
-    dashboard.sign_in(key(client, "send")["secret"])
+    dashboard.sign_in(create_key(client, "send")["secret"])
     expect(page.get_by_text("1 not working")).to_be_visible()
     expect(page.locator("main").get_by_role("link", name="1 not working")).to_have_count(0)
     page.get_by_role("region", name="Waiting longest").get_by_role("link", name=re.compile("^q")).click()
     expect(page.get_by_role("heading", level=1, name="q", exact=True)).to_be_visible()
     expect(page.get_by_role("region", name="Messages, live")).to_be_visible()
     dashboard.press("Sign out")
-    dashboard.sign_in(key(client, "manage")["secret"])
+    dashboard.sign_in(create_key(client, "manage")["secret"])
     page.get_by_role("link", name="1 not working").click()
     page.get_by_role("link", name=re.compile("^erp")).click()
-    expect(page.get_by_text("It was switched off.")).to_be_visible()
+    expect(page.get_by_text("It was disabled in its settings.")).to_be_visible()
     dashboard.settled()
     expect(page.get_by_role("region", name="Attempts")).to_have_count(0)
     assert refused == []
@@ -138,87 +133,11 @@ def test_a_key_that_is_bound_to_some_queues_sees_those(page: Page, service: Serv
         client.put(f"/v1/queues/{queue}")
         client.post(f"/v1/queues/{queue}/messages", json={"body": 1})
     dashboard = Dashboard(page, service)
-    dashboard.sign_in(key(client, "browse", queues=("shop-*",))["secret"])
+    dashboard.sign_in(create_key(client, "browse", queues=("shop-*",))["secret"])
     expect(page.get_by_role("region", name="Waiting longest").get_by_role("link", name="shop-a")).to_be_visible()
     dashboard.go("Queues")
     expect(dashboard.row("shop-a")).to_be_visible()
     expect(page.get_by_text("other")).to_have_count(0)
-
-
-def test_the_operator_goes_to_another_project_and_sees_only_that(dashboard: Dashboard, client: httpx.Client) -> None:
-    client.put("/v1/projects/acme")
-    client.put("/v1/queues/mine")
-    client.put("/v1/queues/theirs", headers={"Restante-Project": "acme"})
-    dashboard.page.reload()
-    dashboard.settled()
-    dashboard.go("Queues")
-    expect(dashboard.row("mine")).to_be_visible()
-    dashboard.page.get_by_label("Project", exact=True).select_option("acme")
-    expect(dashboard.row("theirs")).to_be_visible()
-    expect(dashboard.page.get_by_text("mine")).to_have_count(0)
-
-
-def test_a_link_leads_to_its_project_whoever_follows_it(
-    page: Page, service: Serving, project: str, client: httpx.Client
-) -> None:
-    client.put("/v1/queues/q")
-    own = key(client, "browse", "send")["secret"]
-    view = f"{service.url}/dashboard/project/{project}/queues/q?tab=a%2526b"
-    for secret in (service.key, own):
-        page.goto(view)
-        page.get_by_label("API key").fill(secret)
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("heading", level=1, name="q")).to_be_visible()
-        assert page.url == view
-        page.get_by_role("button", name="Sign out").click()
-    # A view that was written down before its project was: it is completed, and nothing of it is lost.
-    page.goto(view.replace(f"/project/{project}", ""))
-    page.get_by_label("API key").fill(own)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(view)
-
-
-def test_a_link_to_a_project_that_is_not_the_key_s_says_so_and_shows_the_way_out(
-    page: Page, service: Serving, project: str, client: httpx.Client
-) -> None:
-    client.put("/v1/projects/foreign")
-    dashboard = Dashboard(page, service)
-    dashboard.sign_in(key(client, "browse")["secret"])
-    for elsewhere in ("foreign", "none"):
-        page.goto(f"{service.url}/dashboard/project/{elsewhere}/queues")
-        expect(page.get_by_role("alert")).to_contain_text("forbidden")
-        page.get_by_role("link", name="Go to your key's own project").click()
-        page.wait_for_url(f"{service.url}/dashboard/project/{project}/")
-        expect(page.get_by_role("alert")).to_have_count(0)
-
-
-def test_what_is_done_to_many_ends_when_one_goes_to_another_project(dashboard: Dashboard, client: httpx.Client) -> None:
-    client.put("/v1/projects/twin")
-    names = [f"q{n}" for n in range(10)]
-    for name in names:
-        client.put(f"/v1/queues/{name}")
-        client.put(f"/v1/queues/{name}", headers={"Restante-Project": "twin"})
-    page = dashboard.page
-    page.reload()
-    dashboard.settled()
-    dashboard.go("Queues")
-    page.get_by_label("Select all that are loaded").check()
-    held: list[Route] = []
-    page.route("**/v1/queues/q3", lambda route: held.append(route))  # noqa: PLW0108 - Playwright writes to what it calls
-    with page.expect_request("**/v1/queues/q3"):
-        dashboard.press("Pause", within=page.get_by_role("region", name="Selection"))
-    page.get_by_label("Project", exact=True).select_option("twin")
-    expect(dashboard.row("q9")).to_be_visible()
-    with page.expect_response("**/v1/queues/q3"):
-        held[0].continue_()
-    expect(page.get_by_text("Paused 4 queues.")).to_be_visible()
-    dashboard.go("Overview")
-    assert paused(client) == ["q0", "q1", "q2", "q3"]
-    assert paused(client, **{"Restante-Project": "twin"}) == []
-
-
-def paused(client: httpx.Client, **headers: str) -> list[str]:
-    return [queue["name"] for queue in client.get("/v1/queues", headers=headers).json()["items"] if queue["paused"]]
 
 
 def test_a_service_that_is_away_is_told_and_found_again_by_itself(page: Page, data_folder: Path, database: str) -> None:
@@ -231,10 +150,10 @@ def test_a_service_that_is_away_is_told_and_found_again_by_itself(page: Page, da
         dashboard.open("/queues/q")
         port = re.sub(r".*:", "", service.url)
         service.stop()
-    expect(page.get_by_text("Restante does not answer.")).to_be_visible()
+    expect(page.get_by_text("Restante is not responding.")).to_be_visible()
     expect(page.get_by_role("heading", level=1, name="q")).to_be_visible()
     with serving(data_folder, port=port, root_key=service.key, **settings):
-        expect(page.get_by_text("Restante does not answer.")).to_have_count(0, timeout=40_000)
+        expect(page.get_by_text("Restante is not responding.")).to_have_count(0, timeout=40_000)
         expect(page.get_by_role("alert")).to_have_count(0)
 
 

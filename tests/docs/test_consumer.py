@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.docs.bad_road import bad_road
 from tests.serving import Serving
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "write-a-consumer.md").read_text("utf-8")
@@ -25,6 +26,31 @@ def work(message, lost):
         raise ValueError("no such order")
 
 consumer.work = work
+consumer.main()
+"""
+# Tells its pauses instead of taking them, works until its lease was extended, and fails at the bad one.
+_PATIENT_DRIVER = """
+import threading
+import consumer
+
+ask, extended = consumer.ask, threading.Event()
+
+def told(client, method, path, content=None):
+    answer = ask(client, method, path, content)
+    if method == "PATCH":
+        extended.set()
+    elif "/receipts/" in path:
+        print(method, answer.status_code, flush=True)
+    return answer
+
+def work(message, lost):
+    assert extended.wait(10)
+    if message["body"] == "bad":
+        raise ValueError("no such order")
+
+consumer.ask, consumer.work = told, work
+consumer.random.uniform = lambda low, high: low
+consumer.time.sleep = lambda seconds: print("pause", seconds, flush=True)
 consumer.main()
 """
 
@@ -67,6 +93,28 @@ def test_the_python_consumer_keeps_its_leases_gives_back_what_fails_and_ends_in_
         "bad 2 ValueError('no such order')",
         "last 1 None",
     ]
+
+
+def test_the_python_consumer_repeats_its_receives_and_settles_until_they_are_answered(
+    service: Serving, tmp_path: Path
+) -> None:
+    (tmp_path / "consumer.py").write_text(_block("python"), "utf-8")
+    pauses = ["pause 7", "pause 3600", "pause 0", "pause 0"]
+    # The receive, the extend and the delete of the first message; the release of the second.
+    expected = [*pauses * 3, "DELETE 204", *pauses, "POST 204"]
+    with service.client() as client, bad_road(client) as url:
+        client.put("/v1/queues/orders").raise_for_status()
+        messages = [{"body": body} for body in ("good", "bad")]
+        client.post("/v1/queues/orders/messages/batch", json={"messages": messages}).raise_for_status()
+        environment = {"URL": url, "KEY": service.key, "QUEUE": "orders", "LEASE": "2"}
+        command = [sys.executable, "-c", _PATIENT_DRIVER]
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as consumer:
+            assert consumer.stdout is not None
+            shown = [consumer.stdout.readline().strip() for _ in expected]
+            consumer.kill()
+        stats = client.get("/v1/queues/orders").json()["stats"]
+    assert shown == expected
+    assert (stats["total"], stats["delayed"]) == (1, 1)
 
 
 def test_the_bash_consumer_is_bash() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from service.api import validation
+from service.api.kit import validation
 from service.errors import Problem
 
 _ROOT = Path(__file__).parents[2]

@@ -80,6 +80,31 @@ def test_what_is_not_public_is_refused_and_the_setting_named(address: str) -> No
         judge(Rules(http=True), address)
 
 
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("::ffff:10.0.0.1", "private"),
+        ("fd12::1", "private"),
+        ("169.254.169.254", "metadata"),
+        ("169.254.1.1", "link-local"),
+        ("fe80::1%eth0", "link-local"),
+        ("224.0.0.1", "multicast"),
+        ("ff02::1", "multicast"),
+        ("2002:7f00:1::", "tunnelled"),
+        ("2606:4700::5efe:127.0.0.1", "tunnelled"),
+        ("240.0.0.1", "reserved"),
+        ("4000::1", "reserved"),
+    ],
+)
+def test_a_refusal_names_the_kind_of_address_and_no_other(address: str, kind: str) -> None:
+    with pytest.raises(Refused) as refused:
+        judge(Rules(), address)
+    kinds = ("loopback", "private", "link-local", "metadata", "multicast", "tunnelled", "reserved")
+    assert [name for name in kinds if name in str(refused.value)] == [kind]
+
+
 @pytest.mark.parametrize("address", _PUBLIC)
 def test_what_is_public_is_not_refused(address: str) -> None:
     judge(Rules(), address)

@@ -26,7 +26,7 @@ async def judged(resolver: Resolver, host: str, caller: str = "a") -> list[str]:
 async def test_one_refused_address_refuses_the_name_and_the_refusal_does_not_tell_it(
     names: Callable[..., Any], answer: str
 ) -> None:
-    with pytest.raises(Refused, match=r"^hooks\.test is not at a public address") as refused:
+    with pytest.raises(Refused, match=r"^hooks\.test does not have a public address") as refused:
         await judged(Resolver(Rules(), names(hooks=[answer])), "hooks.test")
     assert not any(address in str(refused.value) for address in answer.split())
 

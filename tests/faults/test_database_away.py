@@ -19,7 +19,7 @@ from tests.faults.wire import Answer, Wire, parked, wires
 from tests.serving import Serving, serving
 from tests.test_embedded import on_linux
 
-pytestmark = [pytest.mark.anyio, pytest.mark.alone, pytest.mark.timeout(90), on_linux]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90), on_linux]
 
 _TOLD_SECONDS = 6.0
 _WELL_SECONDS = 5.0
@@ -108,6 +108,7 @@ async def assert_well(wire: Wire, receipt: str) -> None:
     assert [message["body"] for message in answer.json()["messages"]] == ["after"]
 
 
+@pytest.mark.alone
 async def test_while_the_database_is_frozen_everybody_is_told_within_six_seconds(away: Away) -> None:
     with wires(away.service.url, away.service.key, 2) as [wire, waiting]:
         receipt = await prepared(wire)
@@ -156,6 +157,7 @@ async def listens(wire: Wire) -> bool:
     return "restante_listener_up 1.0" in (await wire.ask("GET", "/metrics")).body.decode()
 
 
+@pytest.mark.alone
 async def test_without_its_listener_a_parked_receive_still_gets_a_message_within_a_second(
     services: list[Serving], database: str
 ) -> None:
@@ -179,6 +181,7 @@ async def test_without_its_listener_a_parked_receive_still_gets_a_message_within
     await sql.close()
 
 
+@pytest.mark.alone
 async def test_requests_whose_connections_are_ended_succeed_or_are_told_to_ask_again(
     database: str, data_folder: Path
 ) -> None:

@@ -8,7 +8,7 @@ from tests.in_process import Service, in_process
 
 pytestmark = pytest.mark.anyio
 
-_END_ALL = """
+END_ALL = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
 """
@@ -25,7 +25,7 @@ async def test_no_connection_stays_on_a_server_that_takes_no_writes(database: st
         assert await statuses(service) == {201}
         name = await service.sql.fetchval("select current_database()")
         await service.sql.execute(f'alter database "{name}" set default_transaction_read_only = on')
-        await service.sql.execute(_END_ALL)
+        await service.sql.execute(END_ALL)
         assert await statuses(service) == {503}
         await service.sql.execute(f'alter database "{name}" reset default_transaction_read_only')
         async with asyncio.timeout(10):

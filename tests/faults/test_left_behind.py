@@ -22,8 +22,8 @@ _OLD_LOCKS = """
     from pg_locks join pg_stat_activity using (pid)
     where datname = current_database() and xact_start < clock_timestamp() - interval '1 second'
 """
-# Held ones that are in use here, and the pool of four.
-_MOST_CONNECTIONS = 12
+# Held ones that are in use here, and the pool of six.
+_MOST_CONNECTIONS = 14
 _ROUNDS = 12
 _CLIENTS = 20
 
@@ -67,14 +67,14 @@ async def test_a_storm_of_requests_whose_clients_leave_leaves_nothing_behind(dat
         await becomes(service, _OLD_LOCKS, 0)
         assert await service.sql.fetchval(_CONNECTIONS) <= _MOST_CONNECTIONS
         pool: Any = service.app._store.engine.pool
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while pool.checkedout():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
 async def becomes(service: Service, question: str, answer: int) -> None:
     """Return when the database says so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while await service.sql.fetchval(question) != answer:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -89,7 +89,9 @@ async def test_a_request_whose_client_leaves_while_it_waits_for_a_lock_ends_with
         with wires(service.url, ROOT_KEY, 10) as clients:
             for client in clients:
                 await client.say("PUT", "/v1/queues/plain", {"labels": {"a": "b"}})
-            await becomes(service, "select count(*) from pg_locks where not granted and locktype <> 'relation'", 4)
+            # As many as the pool has connections, or nearly: how many have come so far when this looks is chance.
+            waiting = "select least(count(*), 4) from pg_locks where not granted and locktype <> 'relation'"
+            await becomes(service, waiting, 4)
             for client in clients:
                 client.reset()
             assert await service.sql.fetchval(_CONNECTIONS) <= _MOST_CONNECTIONS

@@ -61,7 +61,6 @@ async def judge(workload: Workload, seed: int, kind: str) -> None:
     assert bool(history.dead) == (history.max_receives is not None)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("kind", KINDS)
 async def test_killed_workers_break_no_promise(data_folder: Path, seed: int, kind: str) -> None:
     chance = random.Random(seed)
@@ -81,7 +80,6 @@ async def test_killed_workers_break_no_promise(data_folder: Path, seed: int, kin
         assert service.stop() == 0
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["standard", "fifo with dead letters"])
 async def test_a_killed_database_breaks_no_promise(
     cluster: tuple[str, Path], data_folder: Path, seed: int, kind: str

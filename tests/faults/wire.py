@@ -108,6 +108,6 @@ def wires(url: str, key: str, count: int) -> Iterator[list[Wire]]:
 
 async def parked(wire: Wire, receives: int) -> None:
     """Return when so many receives wait in the service."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while f"restante_parked_receives {receives}.0" not in (await wire.ask("GET", "/metrics")).body.decode():  # noqa: ASYNC110
             await asyncio.sleep(0.02)

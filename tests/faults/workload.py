@@ -240,7 +240,7 @@ class Workload:
         elif verb == "extend":
             answer = await self._asked(wire, "PATCH", path, {"visibility_timeout": seconds}, {200, 409})
         else:
-            document = {"delay": seconds} if verb == "release" else {}
+            document = {"delay": seconds} if verb == "release" else {"drop": True}
             answer = await self._asked(wire, "POST", f"{path}/{verb}", document, {204, 409})
         status = None if answer is None else answer.status
         until = datetime.fromisoformat(answer.json()["lease_expires_at"]) if answer and status == 200 else None

@@ -18,13 +18,14 @@ _names = count(1)
 
 @dataclass(frozen=True)
 class Call:
-    """What is done with a receipt; `by` and `counted` as far as the verb knows them. `batch`: as a batch of one."""
+    """What is done with a receipt; `by`, `counted`, `drop` if the verb knows them. `batch`: as a batch of one."""
 
     verb: str
     by: int = 0
     error: str | None = None
     counted: bool = True
     batch: bool = False
+    drop: bool = True
 
     def document(self) -> dict[str, Any]:
         """Return it as the service has it."""
@@ -33,7 +34,9 @@ class Call:
         if self.verb == "extend":
             return {"visibility_timeout": self.by * TICK}
         told = {} if self.error is None else {"error": self.error}
-        return told if self.verb == "reject" else told | {"delay": self.by * TICK, "count": self.counted}
+        if self.verb == "reject":
+            return told | {"drop": self.drop}
+        return told | {"delay": self.by * TICK, "count": self.counted}
 
     def item(self, receipt: str) -> dict[str, Any]:
         """Return it as a member of a batch or transaction."""
@@ -197,17 +200,29 @@ class Client:
         results = self.ask("POST", "/receipts/batch", {"items": items}).json()["results"]
         with self.model.at_once():
             for (receipt, call), result in zip(calls, results, strict=True):
-                self.settled(receipt, call, result["status"])
+                self.settled(receipt, call, result["status"], among_others=True)
         self.learn_places()
 
-    def settled(self, receipt: str, call: Call, code: str) -> None:
+    def settled(self, receipt: str, call: Call, code: str, *, among_others: bool = False) -> None:
         """Compare what the use of a receipt was answered, and do it in the model."""
-        if self.model.current(receipt) is not None:
+        if among_others and self.model.retakes(receipt, call.verb):
+            # Another of them may have let the group go by then, or taken hold of it.
+            serves = code == "ok"
+        else:
+            serves = self.model.serves(receipt, call.verb)
+        if serves and self._would_lose(receipt, call):
+            assert code == "no_dead_letter_queue", f"{call} would lose its message: {code}"
+        elif serves:
             assert code == "ok", f"{call} refused: {code}"
             self.model.settle(receipt, call.verb, call.by, call.error, counted=call.counted or call.verb != "release")
         else:
             expected = self.model.refusal(receipt, call.verb)
             assert code in expected, f"{call} with a receipt that holds nothing: {code}, not {expected}"
+
+    def _would_lose(self, receipt: str, call: Call) -> bool:
+        """Tell whether a call that could be done is a reject into nowhere."""
+        lease = self.model.current(receipt)
+        return call.verb == "reject" and not call.drop and lease is not None and lease.queue.dead_letter is None
 
     def transact(self, receipts: list[str], call: Call, queue: Queue, draft: dict[str, Any]) -> None:
         """Settle and send at once; then ask again, which does nothing and answers the same."""
@@ -216,13 +231,20 @@ class Client:
             "send": [draft | {"queue": queue.name}],
         }
         answer = self.ask("POST", "/transactions", document)
-        if not all(map(self.model.current, receipts)):
+        # What one of them does to a group decides whether another one may take hold of it again.
+        among_others = len(set(receipts)) > 1 and any(self.model.retakes(receipt, call.verb) for receipt in receipts)
+        serves = all(
+            self.model.current(receipt) is not None if among_others else self.model.serves(receipt, call.verb)
+            for receipt in receipts
+        )
+        serves = serves and not any(self._would_lose(receipt, call) for receipt in receipts)
+        if not serves or (among_others and answer.status_code == 409):
             assert answer.status_code in {404, 409}, answer.text
             return
         assert answer.status_code == 200, answer.text
         with self.model.at_once():
             for receipt in receipts:
-                self.settled(receipt, call, "ok")
+                self.settled(receipt, call, "ok", among_others=among_others)
         self.sent(queue, draft, answer.json()["messages"][0]["id"], self.model.moment())
         again = self.ask("POST", "/transactions", document)
         assert (again.status_code, again.json()) == (200, answer.json())

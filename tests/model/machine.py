@@ -33,6 +33,7 @@ _calls = st.builds(
     error=st.sampled_from([None, "oops", "ouch"]),
     counted=st.sampled_from([True, True, False]),
     batch=st.booleans(),
+    drop=st.booleans(),
 )
 
 

@@ -35,6 +35,8 @@ class Message:
     group: str | None = None
     expires: Tick | None = None
     lease: str | None = None
+    # The event of its last delivery, which it shares with what was received beside it.
+    delivery: int = 0
     receive_count: int = 0
     last_error: str | None = None
     dead_letter: dict[str, Any] | None = None
@@ -151,6 +153,7 @@ class Model:
             "source_queue": queue.name,
             "reason": reason,
             "receive_count": message.receive_count,
+            "attempts": 0,
             "last_error": error or message.last_error,
         }
         self._arrive(self.queues[letter.queue], message, self.moment(), block)
@@ -201,7 +204,7 @@ class Model:
 
     def lease(self, queue: Queue, message: Message, receipt: str, at: Moment) -> None:
         """Give a message to somebody until then."""
-        message.lease, message.visible = receipt, at
+        message.lease, message.visible, message.delivery = receipt, at, at[1]
         message.receive_count += 1
         for earlier in self.leases.values():
             earlier.given_again = earlier.given_again or earlier.message.id == message.id
@@ -213,6 +216,19 @@ class Model:
         if lease is None or self.queues.get(lease.queue.name) is not lease.queue:
             return None
         return lease if lease.message.lease == receipt and lease.message in lease.queue.messages else None
+
+    def retakes(self, receipt: str, verb: str) -> bool:
+        """Return whether a call would take hold of a fifo group again that its caller has let go."""
+        lease = self.current(receipt)
+        return lease is not None and verb == "extend" and lease.queue.fifo and not self.is_held(lease.message)
+
+    def serves(self, receipt: str, verb: str) -> bool:
+        """Return whether a call with a receipt is done: a group that another one holds is not taken again."""
+        lease = self.current(receipt)
+        if lease is None or not self.retakes(receipt, verb):
+            return lease is not None
+        members = self.groups(lease.queue)[lease.message.group]
+        return not any(self.is_held(other) and other.delivery != lease.message.delivery for other in members)
 
     def refusal(self, receipt: str, verb: str) -> set[str]:
         """Return how a call with a receipt that holds nothing may be answered."""

@@ -12,7 +12,8 @@ import pytest
 import uvloop
 
 from service import main
-from service.store.tallies import Tallies
+from service.store.views.long_queues import Tallies
+from service.store.views.metered import MeteredQueues
 from service.upkeep.chores import chores
 from service.upkeep.upkeep import Chore
 from tests.in_process import ROOT_KEY, Service, in_process
@@ -29,7 +30,9 @@ class Served:
         self.http = http
         self._loop, self._service = loop, service
         store = service.app._store
-        self._store, self._chores = store, chores(store, service.app._keyring, Tallies(store.engine))
+        tallies = Tallies(store.engine)
+        metered = MeteredQueues(store.engine, tallies)
+        self._store, self._chores = store, chores(store, service.app._keyring, tallies, metered)
 
     def pass_time(self, seconds: float) -> None:
         """Let the database's clock jump ahead."""

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from service.store.migrate import migrate
+from service.store.database.migrate import migrate
 from tests.clock import shiftable
 from tests.conftest import apart, created
 from tests.model.machine import Machine

@@ -64,7 +64,7 @@ class Sink:
         finally:
             self.at_once -= 1
 
-    async def wait_for(self, requests: int, seconds: float = 10) -> list[Posted]:
+    async def wait_for(self, requests: int, seconds: float = 20) -> list[Posted]:
         """Return what came, when so many requests did."""
         async with asyncio.timeout(seconds):
             while len(self.posted) < requests:

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from tests.api.test_health import counted
+from tests.api.resources.test_health import counted
 from tests.in_process import Service, in_process
 from tests.push.sink import Sink, answers, sink
 
@@ -36,7 +36,7 @@ async def total(service: Service, queue: str = "q") -> int:
 
 async def left(service: Service, count: int, queue: str = "q") -> None:
     """Return when so many messages are left."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while await total(service, queue) != count:  # noqa: ASYNC110 - the service tells nobody; it has to be asked
             await asyncio.sleep(0.02)
 
@@ -47,14 +47,14 @@ async def looked(service: Service) -> None:
         looks = service.app._dispatcher.looks
         service.app._store.pushes.set()
         service.app._store.webhooks.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while service.app._dispatcher.looks == looks:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
 
 
 async def quiet(service: Service) -> None:
     """Return when nothing is in flight any more, and what came of it has been reported."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while service.app._dispatcher._in_flight:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
     await looked(service)
@@ -106,25 +106,69 @@ async def test_what_is_not_taken_comes_again_by_the_schedule(service: Service) -
 async def test_after_the_last_attempt_it_is_a_dead_letter(service: Service) -> None:
     await service.queue("dead")
     await service.queue(dead_letter={"queue": "dead", "max_receives": 1})
-    async with sink(answers(503)) as target:
+
+    async def busy(_posted: Any) -> web.Response:
+        return web.Response(status=503, body=b"try\x00 later,\r\n\xff please")
+
+    async with sink(busy) as target:
         await webhook(service, target, retry={"delays": [0.05], "jitter": 0})
         await send(service)
         await left(service, 1, "dead")
     assert len(target.posted) == 2
     [letter] = (await service.root.post("/v1/queues/dead/messages/receive", json={})).json()["messages"]
     block = letter["dead_letter"]
-    assert (block["reason"], block["last_error"], block["source_queue"]) == ("push_failed", "answered 503", "q")
+    assert (block["reason"], block["attempts"], block["source_queue"]) == ("push_failed", 2, "q")
+    assert block["last_error"] == "answered 503: try later, \ufffd please"
 
 
-async def test_without_a_dead_letter_queue_it_is_dropped_and_counted(service: Service) -> None:
-    await service.queue()
-    before = await counted(service.root, "restante_messages_dropped_total", reason="push_failed")
+@pytest.mark.parametrize("kind", ["standard", "fifo"])
+@pytest.mark.parametrize("fields", [{}, {"on_exhausted": "dead_letter"}, {"on_exhausted": "block"}])
+async def test_without_a_dead_letter_queue_it_is_kept_until_a_retry(
+    service: Service, kind: str, fields: dict[str, str]
+) -> None:
+    await service.queue(type=kind)
+    async with sink(answers(500)) as target:
+        await webhook(service, target, retry={"delays": []}, **fields)
+        sent = [await send(service, number) for number in range(2)]
+        await target.wait_for(1 if kind == "fifo" else 2)
+        await quiet(service)
+        found = (await service.root.get(f"{Q}/messages/{sent[0]}")).json()
+        assert (found["state"], found["waiting_for"]) == ("delayed", {"reason": "webhook", "detail": "blocked"})
+        assert found["last_error"] == "answered 500"
+        assert await total(service) == 2
+        target.answer = answers(200)
+        await service.root.post(f"{Q}/webhooks/w/retry", json={"message_ids": sent})
+        await left(service, 0)
+
+
+async def test_what_is_blocked_is_kept_no_longer_than_the_retention_of_its_queue(service: Service) -> None:
+    await service.queue(retention=None)
     async with sink(answers(500)) as target:
         await webhook(service, target, retry={"delays": []})
         await send(service)
         await target.wait_for(1)
+        await quiet(service)
+        assert await total(service) == 1
+        await service.root.patch(Q, json={"retention": 1})
         await left(service, 0)
-    assert await counted(service.root, "restante_messages_dropped_total", reason="push_failed") == before + 1
+
+
+@pytest.mark.parametrize("kind", ["standard", "fifo"])
+@pytest.mark.parametrize("dead_letter", [None, {"queue": "dead", "max_receives": 5}])
+async def test_it_is_dropped_and_counted_when_that_is_asked_for(
+    service: Service, kind: str, dead_letter: dict[str, Any] | None
+) -> None:
+    await service.queue("dead", type=kind)
+    await service.queue(type=kind, dead_letter=dead_letter)
+    before = await counted(service.root, "restante_messages_dropped_total", reason="push_failed")
+    async with sink(answers(500)) as target:
+        await webhook(service, target, retry={"delays": []}, on_exhausted="drop")
+        await send(service, "first", group="a")
+        await send(service, "second", group="a")
+        await target.wait_for(2)
+        await left(service, 0)
+    assert await counted(service.root, "restante_messages_dropped_total", reason="push_failed") == before + 2
+    assert await total(service, "dead") == 0
 
 
 async def test_no_more_requests_are_under_way_than_the_webhook_allows(service: Service) -> None:
@@ -199,7 +243,7 @@ async def test_410_disables_and_keeps_the_messages(service: Service) -> None:
     async with sink(answers(410)) as target:
         await webhook(service, target, retry={"delays": [0.01] * 50, "jitter": 0})
         await send(service)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while (await shown(service))["state"] != "disabled":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
         await quiet(service)
@@ -219,7 +263,7 @@ async def test_ten_failures_open_the_circuit_and_waiting_messages_use_up_no_atte
     async with sink(answers(503, headers=headers)) as target:
         await webhook(service, target, retry={"delays": [0.01] * 100, "jitter": 0}, max_concurrency=1)
         await send(service)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while (await shown(service))["state"] != "circuit_open":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
         await quiet(service)
@@ -229,9 +273,9 @@ async def test_ten_failures_open_the_circuit_and_waiting_messages_use_up_no_atte
         assert 10 <= seen <= 12
         # The pause is over: the probe is an ordinary attempt, and success closes the circuit.
         target.answer = answers(200)
-        await service.sql.execute("update webhook set paused_until = clock_timestamp()")
+        await service.sql.execute("update webhook set open_until = clock_timestamp()")
         await left(service, 0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while (await shown(service))["state"] != "active":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
     assert target.posted[-1].number == seen + 1
@@ -248,7 +292,7 @@ async def test_while_a_circuit_is_not_closed_again_one_message_at_a_time_is_trie
 
     async def opened(openings: int) -> None:
         """Return when the circuit is open, so often by now, and nothing is under way that might open it again."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while (await shown(service))["state"] != "circuit_open":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
         await quiet(service)
@@ -263,7 +307,7 @@ async def test_while_a_circuit_is_not_closed_again_one_message_at_a_time_is_trie
             seen = len(target.posted)
             # As long as there is no answer to one message, no other is tried.
             may_answer.clear()
-            await service.sql.execute("update webhook set paused_until = clock_timestamp()")
+            await service.sql.execute("update webhook set open_until = clock_timestamp()")
             await target.wait_for(seen + 1)
             await looked(service)
             assert len(target.posted) == seen + 1
@@ -272,10 +316,10 @@ async def test_while_a_circuit_is_not_closed_again_one_message_at_a_time_is_trie
             assert found["waiting_for"]["detail"] == "circuit open"
             may_answer.set()
         await opened(3)
-        pause = "extract(epoch from paused_until - clock_timestamp())::float8"
+        pause = "extract(epoch from open_until - clock_timestamp())::float8"
         assert 20 < await service.sql.fetchval(f"select {pause} from webhook") <= 40
         target.answer = answers(200)
-        await service.sql.execute("update webhook set paused_until = clock_timestamp()")
+        await service.sql.execute("update webhook set open_until = clock_timestamp()")
         await left(service, 0)
 
 
@@ -290,7 +334,7 @@ async def test_a_receiver_that_asks_for_a_pause_is_left_alone(service: Service) 
         await send(service)
         await send(service)
         await target.wait_for(1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while (await shown(service))["state"] != "paused":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
         await quiet(service)
@@ -308,8 +352,7 @@ async def test_when_one_webhooks_circuit_is_open_the_others_take_over(service: S
         await webhook(service, one, "a")
         await webhook(service, other, "b")
         await service.sql.execute(
-            "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = 'circuit_open', "
-            "openings = 1 where name = 'a'"
+            "update webhook set open_until = clock_timestamp() + interval '1 hour', openings = 1 where name = 'a'"
         )
         for _ in range(5):
             await send(service)
@@ -331,6 +374,22 @@ async def test_both_secrets_sign_while_they_overlap(service: Service) -> None:
         await send(service)
         [_, later] = await target.wait_for(2)
     assert len(later.headers["webhook-signature"].split()) == 1
+
+
+async def test_however_often_a_secret_is_changed_the_newest_few_sign(service: Service) -> None:
+    await service.queue()
+    async with sink() as target:
+        await webhook(service, target)
+        told = []
+        for _ in range(15):
+            answer = await service.root.post(f"{Q}/webhooks/w/rotate-secret", json={"overlap": 604800})
+            told.append(answer.json())
+        await send(service)
+        [posted] = await target.wait_for(1)
+    assert [one["signing"] for one in told] == [*range(2, 11), *[10] * 6]
+    assert len(posted.headers["webhook-signature"].split()) == 10
+    for one in (told[-1], told[-10]):
+        Verifier(one["secret"]).verify(posted.body, posted.headers)
 
 
 async def test_a_webhook_that_is_disabled_edited_or_deleted_with_a_backlog_loses_nothing(service: Service) -> None:
@@ -459,7 +518,7 @@ async def test_what_is_in_flight_at_the_end_of_a_process_is_finished(database: s
             await service.queue()
             await webhook(service, target)
             await send(service)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 await going.wait()
         async with in_process(database) as service:
             assert await total(service) == 0

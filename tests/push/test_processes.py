@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from service import embedded
+from tests.faults.conftest import SHARED
 from tests.in_process import messages
 from tests.push.sink import Posted, sink
 from tests.push.test_receivers import BOMB, HEAD, answering, says
@@ -55,19 +56,20 @@ async def test_four_processes_hold_a_cap_of_three_and_use_it(tmp_path: Path) -> 
 
     async with sink(slowly) as target:
         with serving(tmp_path, processes="4", push_allow="127.0.0.0/8") as service:
-            await asyncio.to_thread(prepare, service, target.url, 150, max_concurrency=3)
+            await asyncio.to_thread(prepare, service, target.url, 60, max_concurrency=3)
             began = time.monotonic()
-            await target.wait_for(150, 60)
+            await target.wait_for(60, 60)
             seconds = time.monotonic() - began
             # This loop answers what is in flight: it must not stand still meanwhile.
             await asyncio.to_thread(service.stop)
     assert max(under_way) == 3
-    assert len({posted.headers["webhook-id"] for posted in target.posted}) == len(target.posted) == 150
+    assert len({posted.headers["webhook-id"] for posted in target.posted}) == len(target.posted) == 60
     # On a machine that does nothing else it is 2.8.
-    assert 150 * 0.2 / seconds > 2.4
+    assert 60 * 0.2 / seconds > 2.4
 
 
 async def test_what_a_killed_process_had_in_flight_is_sent_again_after_its_lease_and_never_twice_at_once(
+    database: str,
     tmp_path: Path,
 ) -> None:
     at_once: Counter[str] = Counter()
@@ -84,7 +86,7 @@ async def test_what_a_killed_process_had_in_flight_is_sent_again_after_its_lease
         return web.Response(status=200)
 
     async with sink(hang_first) as target:
-        with serving(tmp_path, processes="2", push_allow="127.0.0.0/8") as service:
+        with serving(tmp_path, database_url=database, **SHARED, processes="2", push_allow="127.0.0.0/8") as service:
             await asyncio.to_thread(prepare, service, target.url, 20, max_concurrency=20, timeout=3)
             await target.wait_for(20, 20)
             for worker in service.workers()[:1]:
@@ -99,7 +101,9 @@ def _total(service: Serving) -> int:
         return int(client.get(Q).json()["stats"]["total"])
 
 
-async def test_at_its_end_a_process_finishes_what_is_in_flight_and_begins_nothing(tmp_path: Path) -> None:
+async def test_at_its_end_a_process_finishes_what_is_in_flight_and_begins_nothing(
+    database: str, tmp_path: Path
+) -> None:
     may_answer = asyncio.Event()
 
     async def held(_posted: Posted) -> web.Response:
@@ -107,7 +111,7 @@ async def test_at_its_end_a_process_finishes_what_is_in_flight_and_begins_nothin
         return web.Response(status=200)
 
     async with sink(held) as target:
-        with serving(tmp_path, processes="2", push_allow="127.0.0.0/8") as service:
+        with serving(tmp_path, database_url=database, **SHARED, processes="2", push_allow="127.0.0.0/8") as service:
             await asyncio.to_thread(prepare, service, target.url, 6, max_concurrency=4)
             await target.wait_for(4, 20)
             began = time.monotonic()
@@ -118,7 +122,7 @@ async def test_at_its_end_a_process_finishes_what_is_in_flight_and_begins_nothin
             assert await stopping == 0
             assert time.monotonic() - began < 30
         assert (len(target.posted), target.at_once) == (4, 0)
-        with serving(tmp_path, push_allow="127.0.0.0/8") as service:
+        with serving(tmp_path, database_url=database, **SHARED, push_allow="127.0.0.0/8") as service:
             await target.wait_for(6, 20)
             await _emptied(service)
     # What was finished was committed, and is not sent again.
@@ -167,16 +171,17 @@ async def test_quick_endpoints_do_not_notice_a_slow_one_with_200_000_messages(tm
     assert min(quantiles(seconds, n=100)[98] for seconds in rounds) < 0.25
 
 
-async def test_hostile_answers_leave_nothing_in_memory(tmp_path: Path) -> None:
+async def test_hostile_answers_leave_nothing_in_memory(database: str, tmp_path: Path) -> None:
     turns = iter(range(10_000))
 
     async def hostile(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await HOSTILE[next(turns) % len(HOSTILE)](reader, writer)
 
     async with answering(hostile) as url:
-        with serving(tmp_path, push_allow="127.0.0.0/8") as service:
+        with serving(tmp_path, database_url=database, **SHARED, push_allow="127.0.0.0/8") as service:
             retry = {"delays": [], "jitter": 0}
-            await asyncio.to_thread(prepare, service, url, 1000, retry=retry, timeout=2, max_concurrency=50)
+            rules = {"retry": retry, "timeout": 2, "max_concurrency": 50, "on_exhausted": "drop"}
+            await asyncio.to_thread(prepare, service, url, 1000, **rules)
             process = psutil.Process(service.process.pid)
             sizes = []
             for left in (700, 400, 0):

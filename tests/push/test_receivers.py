@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.store import attempts
+from service.store.views import attempts
 from tests.in_process import Service
 from tests.push.sink import sink
 
@@ -28,17 +28,28 @@ Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 @contextlib.asynccontextmanager
 async def answering(handle: Handle, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Run a receiver that answers a request's head with whatever it likes."""
+    ending = asyncio.Event()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # uvloop's word for a connection that the far end has closed is a RuntimeError.
         with contextlib.suppress(OSError, RuntimeError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
             await handle(reader, writer)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answered, ended = asyncio.create_task(answer(reader, writer)), asyncio.create_task(ending.wait())
+        await asyncio.wait({answered, ended}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (answered, ended):
+            task.cancel()
+        await asyncio.gather(answered, ended, return_exceptions=True)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     yield f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    # What still answers, and slowly, ends with the receiver.
+    ending.set()
     server.close()
+    await server.wait_closed()
 
 
 def says(*parts: bytes, forever: bytes = b"", pause: float = 0) -> Handle:

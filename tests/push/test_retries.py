@@ -8,7 +8,7 @@ import pytest
 
 from tests.in_process import Service
 from tests.push.sink import Sink, answers, sink
-from tests.push.test_deliveries import Q, left, send, total, webhook
+from tests.push.test_deliveries import Q, left, quiet, send, total, webhook
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +112,22 @@ async def test_what_a_webhook_has_blocked_is_free_when_the_webhook_is_deleted(se
     assert (task["kind"], task["queue"]) == ("retry", "q")
 
 
+@pytest.mark.parametrize("kind", ["standard", "fifo"])
+@pytest.mark.parametrize("by", ["message_ids", "failed_since"])
+async def test_what_waits_for_its_next_attempt_has_it_now(service: Service, kind: str, by: str) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    await service.queue(type=kind)
+    async with sink(answers(500, 200)) as target:
+        await webhook(service, target, retry={"delays": [3600]})
+        sent = await send(service)
+        await target.wait_for(1)
+        await quiet(service)
+        task = await retried(service, **{by: [sent] if by == "message_ids" else began.isoformat()})
+        assert (task["moved"], task["skipped"]) == (1, 0)
+        await left(service, 0)
+    assert [posted.number for posted in target.posted] == [1, 1]
+
+
 async def test_what_neither_failed_nor_belongs_here_is_left_alone(service: Service) -> None:
     async with sink(answers(500)) as target:
         await refusing(service, target, "dead_letter")
@@ -159,10 +175,10 @@ async def test_a_retry_says_what_is_wrong_with_it(service: Service) -> None:
         ({"enabled": False}, "enabled = false", "disabled"),
         (
             {},
-            "paused_until = '2126-01-01Z', pause_reason = 'circuit_open', openings = 1",
+            "open_until = '2126-01-01Z', openings = 1",
             "circuit open until 2126-01-01T00:00:00.000000Z",
         ),
-        ({}, "paused_until = '2126-01-01Z', pause_reason = 'retry_after'", "paused until 2126-01-01T00:00:00.000000Z"),
+        ({}, "paused_until = '2126-01-01Z'", "paused until 2126-01-01T00:00:00.000000Z"),
         ({"rate_limit": 0.001}, "allowance = 0, allowed_at = clock_timestamp()", "rate"),
     ],
 )

@@ -1,7 +1,7 @@
 """Slow endpoints leave room for quick ones, and projects take turns."""
 
 from service.push.slots import SLOTS, Slots
-from service.store.pushes import Wish
+from service.store.messaging.pushes import Wish
 
 # What slow endpoints have together, and those of one project.
 ALL_SLOW = SLOTS * 3 // 4

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from service.store import attempts
-from tests.api.test_queues import problem
+from service.store.views import attempts
+from tests.api.resources.test_queues import problem
 from tests.in_process import Service
 
 pytestmark = pytest.mark.anyio
@@ -100,7 +100,7 @@ async def test_webhooks_are_listed_a_page_at_a_time_and_go_with_their_queue(serv
         ("retry", {"delays": [1] * 1001}),
         ("retry", {"jitter": 1.1}),
         ("retry", {"delay": [1]}),
-        ("on_exhausted", "drop"),
+        ("on_exhausted", "forget"),
         ("enabled", "yes"),
         ("secret", "whsec_c2hvcnQ="),
         ("secret", "not one"),
@@ -226,18 +226,16 @@ async def test_a_circuit_stays_open_until_a_success_closes_it(service: Service) 
     await pause(service, "q", "w", "circuit_open")
     before = (await service.root.get(W)).json()
     assert (before["state"], before["state_reason"]) == ("circuit_open", "circuit_open")
-    await service.sql.execute("update webhook set paused_until = clock_timestamp()")
+    await service.sql.execute("update webhook set open_until = clock_timestamp(), last_error = 'answered 500'")
     found = (await service.root.get(W)).json()
-    assert (found["state"], found["state_reason"], found["until"]) == ("circuit_open", "circuit_open", None)
+    assert (found["state"], found["state_reason"], found["until"]) == ("circuit_open", "answered 500", None)
     for state, listed in {"circuit_open": 1, "active": 0, "paused": 0, "disabled": 0}.items():
         page = (await service.root.get("/v1/webhooks", params={"state": state})).json()
         assert len(page["items"]) == listed, state
         assert (await service.root.get("/v1/overview")).json()["webhooks"][state] == listed
         metric = f'restante_webhooks{{state="{state}"}} {listed}.0'
         assert metric in (await service.root.get("/metrics")).text, state
-    await service.sql.execute(
-        "update webhook set paused_until = paused_until + interval '1 hour', pause_reason = 'retry_after'"
-    )
+    await pause(service, "q", "w", "retry_after")
     assert (await service.root.get(W)).json()["state"] == "paused"
 
 
@@ -262,7 +260,9 @@ async def test_a_list_of_many_webhooks_looks_at_a_bounded_number_of_attempts(
 
 async def pause(service: Service, queue: str, name: str, reason: str) -> None:
     await service.sql.execute(
-        "update webhook set paused_until = clock_timestamp() + interval '1 hour', pause_reason = $3, "
+        "update webhook set "
+        "paused_until = case when $3 <> 'circuit_open' then clock_timestamp() + interval '1 hour' end, "
+        "open_until = case when $3 = 'circuit_open' then clock_timestamp() + interval '1 hour' end, "
         "openings = ($3 = 'circuit_open')::integer "
         "from queue where queue.id = webhook.queue_id and queue.name = $1 and webhook.name = $2",
         queue,

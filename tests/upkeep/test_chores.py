@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.errors import Unavailable
-from service.store import retention as retention_store
-from service.store.retention import Seen, Watch
+from service.store.database.ready import Ready
 from service.store.store import Store
+from service.store.work import dead_letters
+from service.store.work import retention as retention_store
+from service.store.work.retention import Seen, Watch
 from service.upkeep import upkeep
-from service.upkeep.keys import round_of_keys
 from service.upkeep.retention import Retention
-from service.upkeep.retired import round_of_retired
-from service.upkeep.settlements import round_of_settlements
+from service.upkeep.rounds import round_of_keys, round_of_retired, round_of_settlements
 from tests.clock import shiftable
 from tests.in_process import deployment, messages
 
@@ -279,6 +279,43 @@ async def test_two_processes_do_it_together(store: Store, sql: asyncpg.Connectio
         await asyncio.gather(*(retention.round() for retention in both))
         await advance(store, sql, 1)
     assert await left(sql) == 0
+
+
+@pytest.mark.parametrize("reason", ["exhausted_at", "expires_at"])
+async def test_dead_letters_of_a_group_keep_their_order_whoever_moves_them(
+    store: Store, sql: asyncpg.Connection, url: str, reason: str
+) -> None:
+    source, dead = await queue(sql, 1, None), await queue(sql, 2, None)
+    await sql.execute("update queue set type = 'fifo'")
+    await sql.execute(
+        "update queue set dead_letter_queue = 'q2', max_receives = 1, dead_letter_expired = true where number = 1"
+    )
+    # Stored in another order than that of their places, all due at the same moment.
+    due = {reason: "now() - interval '1 s'", "receive_count": "1"}
+    await send(sql, source, 5_000, message_group="'g'", seq="1 + n * 7 % 5000", **due)
+    await sql.execute(
+        "insert into fifo_group (queue_number, name, ready_at, last_seq, depth) values (1, 'g', now(), 5000, 5000)"
+    )
+    places = {row["id"]: row["seq"] for row in await sql.fetch("select id, seq from message")}
+
+    is_left = "select exists (select from message where queue_number = 1)"
+
+    async def move() -> None:
+        async with connected(url) as other:
+            while await other.fetchval(is_left):
+                await dead_letters.move_exhausted(store.engine, Ready())
+                await retention_store.expire_own(store.engine, Ready())
+
+    async def meddle() -> None:
+        async with connected(url) as other:
+            while await other.fetchval(is_left):
+                async with other.transaction():
+                    await other.execute("select from fifo_group where queue_number = 1 for update")
+
+    await asyncio.gather(move(), move(), move(), meddle())
+    moved = await sql.fetch("select id from message where queue_number = $1 order by seq", dead)
+    assert [places[row["id"]] for row in moved] == list(range(1, 5_001))
+    assert await sql.fetchval("select count(*) from fifo_group") == 1
 
 
 async def test_messages_of_retired_queues_go_and_then_the_number(store: Store, sql: asyncpg.Connection) -> None:

@@ -1,21 +1,21 @@
-/** The API, typed by its OpenAPI document. Everything the dashboard knows comes through here. */
+/** The API client, typed by the OpenAPI document. The dashboard makes all its requests through it. */
 
 import createClient from "openapi-fetch";
 import { currentSession, signOut, stillIn } from "../session";
 import { answered, unanswered } from "./reachable";
 import type { Problem, paths } from "./schema";
 
-/** A problem that the service answered, or that it did not answer. */
+/** An error response of the service, or a missing response (status 0). */
 export class ProblemError extends Error {
   constructor(
     readonly problem: Problem,
-    /** Seconds that the service wants to be left alone. */
+    /** How long the service asks to wait before the next request, in seconds. */
     readonly retryAfter = 0,
   ) {
     super(problem.detail);
   }
 
-  /** Whether what was asked about is not there, or not any more. */
+  /** Whether the resource does not exist, or no longer exists. */
   get gone(): boolean {
     return this.problem.status === 404;
   }
@@ -26,12 +26,12 @@ export class ProblemError extends Error {
   }
 }
 
-/** Milliseconds. A change may take as long as a webhook that is tested, and is not broken off before. */
-const PATIENCE = { read: 20_000, change: 130_000 };
+/** Timeouts in milliseconds. A change may take as long as the test of a webhook, so it gets more time. */
+const TIMEOUTS = { read: 20_000, change: 130_000 };
 
 export const api = createClient<paths>({ baseUrl: location.origin, fetch: ask });
 
-/** Ask with the session's key; a key that is not known any more ends the session. */
+/** Send a request with the session's key. A 401 ends the session. */
 async function ask(request: Request): Promise<Response> {
   const session = currentSession();
   if (session && !request.headers.has("Authorization")) {
@@ -39,16 +39,16 @@ async function ask(request: Request): Promise<Response> {
     if (session.project) request.headers.set("Restante-Project", session.project);
   }
   const reads = request.method === "GET";
-  const patience = AbortSignal.timeout(reads ? PATIENCE.read : PATIENCE.change);
+  const timeout = AbortSignal.timeout(reads ? TIMEOUTS.read : TIMEOUTS.change);
   let response: Response;
   try {
-    response = await fetch(request, { signal: AbortSignal.any([request.signal, patience]) });
+    response = await fetch(request, { signal: AbortSignal.any([request.signal, timeout]) });
   } catch (error) {
     if (request.signal.aborted) throw error;
     unanswered();
-    throw new ProblemError(silence(reads));
+    throw new ProblemError(noResponse(reads));
   }
-  // A 503 of the service itself is an answer; one of a proxy before it says that the service is away.
+  // A 503 from the service itself counts as an answer. A 503 from a proxy means that the service is down.
   const own = response.headers.get("Content-Type")?.startsWith("application/problem+json");
   if (response.status >= 502 && !own) unanswered();
   else answered();
@@ -56,27 +56,27 @@ async function ask(request: Request): Promise<Response> {
   return response;
 }
 
-function silence(reads: boolean): Problem {
+function noResponse(reads: boolean): Problem {
   return {
     type: "about:blank",
-    title: "No answer",
+    title: "No response",
     status: 0,
     detail: reads
-      ? "Restante does not answer. It is asked again by itself."
-      : "Restante does not answer, so it may be done or not: look before you do it again.",
+      ? "Restante is not responding. The dashboard keeps trying."
+      : "Restante is not responding. The change may or may not have been made: check before you try again.",
     code: "no_answer",
     request_id: "",
   };
 }
 
-/** A body that is JSON already: it goes out as it was written, every number and blank of it. */
+/** Return request options for a body that is already JSON text. It is sent unchanged, with its numbers and whitespace. */
 export function verbatim<T>(json: string): { body: T; bodySerializer: (body: T) => string } {
   return { body: json as T, bodySerializer: String };
 }
 
 type Answer<T> = { data?: T; error?: unknown; response: Response };
 
-/** Return what was answered; raise a ProblemError otherwise. */
+/** Return the data of a response. Throws ProblemError. */
 export async function answer<T>(asked: Promise<Answer<T>>): Promise<T> {
   const { data, error, response } = await asked;
   if (response.ok) return data as T;
@@ -88,7 +88,7 @@ export interface Tagged<T> {
   etag: string | null;
 }
 
-/** Return what was answered with its ETag, for a change that is to hold only if it is still so. */
+/** Return the data of a response with its ETag, for a later conditional update. Throws ProblemError. */
 export async function tagged<T>(asked: Promise<Answer<T>>): Promise<Tagged<T>> {
   const found = await answer(asked);
   return { found, etag: (await asked).response.headers.get("ETag") };
@@ -98,9 +98,9 @@ function asProblem(error: unknown, response: Response): Problem {
   if (typeof error === "object" && error !== null && "detail" in error) return error as Problem;
   return {
     type: "about:blank",
-    title: response.statusText || "Unexpected answer",
+    title: response.statusText || "Unexpected response",
     status: response.status,
-    detail: `Something between this page and Restante answered ${response.status}.`,
+    detail: `A proxy between this page and Restante answered ${response.status}.`,
     code: "unexpected_answer",
     request_id: response.headers.get("Request-Id") ?? "",
   };

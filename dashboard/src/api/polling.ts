@@ -1,36 +1,36 @@
-/** How often a panel asks: seldom when answers take long or fail, and never in a hidden tab. */
+/** How often panels refresh: less often while responses are slow or fail, and never in a hidden tab. */
 
 import { type Query, QueryClient } from "@tanstack/preact-query";
 import { ProblemError } from "./client";
 
-const LONGEST = 60_000;
+const MAX_PAUSE = 60_000;
 
 const took = new Map<string, number>();
-/** In a row, up to now. */
+/** The number of consecutive failures, by query. */
 const failures = new Map<string, number>();
 
-/** Seconds after which what is not renewed by itself is asked for again, if it was not answered. */
-const AGAIN = 3;
+/** How long to wait before a failed request of a panel without automatic refresh is repeated, in seconds. */
+const RETRY_AFTER = 3;
 
 /**
- * Return what to give to `refetchInterval`, for a panel that wants to be renewed so often (seconds); null: only until it is
- * answered.
+ * Return a `refetchInterval` for a panel that refreshes this often, in seconds; null for one that only repeats failed
+ * requests.
  */
 export function every(wanted: number | null) {
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the query holds
+  // biome-ignore lint/suspicious/noExplicitAny: queries of any type
   return (query: Query<any, any, any, any>): number | false => {
     const problem = query.state.error instanceof ProblemError ? query.state.error : null;
     if (wanted === null && !problem?.passing) return false;
-    const seconds = wanted ?? AGAIN;
+    const seconds = wanted ?? RETRY_AFTER;
     const failed = Math.min(failures.get(query.queryHash) ?? 0, 5);
     const rest = interval(seconds * 1000, took.get(query.queryHash) ?? 0, failed);
     return Math.max(rest, 1000 * (problem?.retryAfter ?? 0));
   };
 }
 
-/** Return how long to rest (milliseconds): at least ten times as long as the last answer took. */
+/** Return the pause before the next refresh, in milliseconds: at least ten times as long as the last response took. */
 export function interval(wish: number, took: number, failures: number): number {
-  return Math.min(LONGEST, Math.max(wish, 10 * took) * 2 ** failures);
+  return Math.min(MAX_PAUSE, Math.max(wish, 10 * took) * 2 ** failures);
 }
 
 export function makeQueryClient(): QueryClient {

@@ -1,4 +1,4 @@
-/** Whether the service has answered lately. */
+/** Whether the last request reached the service. */
 
 import { cell } from "../cell";
 

@@ -2,10 +2,10 @@ import { type Query, useQueryClient } from "@tanstack/preact-query";
 import { useEffect, useState } from "preact/hooks";
 import { ProblemError } from "./client";
 
-/** For the `meta` of a query whose screen says itself that what it shows has gone. */
-export const TELLS_GONE = { tellsGone: true };
+/** The `meta` of a query whose screen itself reports that its subject is gone. */
+export const REPORTS_GONE = { reportsGone: true };
 
-/** What keeps something that is shown from being renewed: it stands there as it was. */
+/** Return the error that keeps data on the screen from being refreshed, so that it is out of date. */
 export function useStale(): Error | null {
   const cache = useQueryClient().getQueryCache();
   const [error, setError] = useState<Error | null>(null);
@@ -18,7 +18,7 @@ export function useStale(): Error | null {
 
 function isStale(query: Query): boolean {
   const { status, data, error, fetchMeta } = query.state;
-  if (query.meta?.tellsGone && error instanceof ProblemError && error.gone) return false;
-  // A further page that does not come is told at the list's end.
+  if (query.meta?.reportsGone && error instanceof ProblemError && error.gone) return false;
+  // A list shows the error of loading its next page at its end.
   return query.isActive() && status === "error" && data !== undefined && !fetchMeta?.fetchMore;
 }

@@ -1,19 +1,16 @@
-/** Which screen each path leads to. Paths are below /dashboard; filters are in the query, so a view can be sent as a link. */
+/** The routes. Paths are below /dashboard, and filters are in the query, so that a view can be shared as a link. */
 
 import { Link, Route, Switch } from "wouter-preact";
-import { Empty } from "../components/states";
+import { Empty } from "../components/states/empty";
 import { DeadLetters } from "./dead-letters";
 import { Keys } from "./keys";
 import { Overview } from "./overview";
 import { Playground } from "./playground";
 import { Projects } from "./projects";
-import { QueueScreen } from "./queue";
-import { Queues } from "./queues";
+import { QueueScreen, Queues } from "./queues";
 import { Tasks } from "./tasks";
-import { TopicScreen } from "./topic";
-import { Topics } from "./topics";
-import { WebhookScreen } from "./webhook";
-import { Webhooks } from "./webhooks";
+import { TopicScreen, Topics } from "./topics";
+import { WebhookScreen, Webhooks } from "./webhooks";
 
 export function Screens() {
   return (
@@ -37,8 +34,8 @@ export function Screens() {
       <Route path="/projects" component={Projects} />
       <Route path="/playground" component={Playground} />
       <Route>
-        <Empty title="There is no such screen">
-          <Link href="/">To the overview</Link>
+        <Empty title="Page not found">
+          <Link href="/">Go to the overview</Link>
         </Empty>
       </Route>
     </Switch>

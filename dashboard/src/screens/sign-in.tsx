@@ -1,22 +1,22 @@
 import { useState } from "preact/hooks";
 import { answer, api, ProblemError } from "../api/client";
-import { Button } from "../components/button";
-import { CodeBox } from "../components/copy";
-import { TextField } from "../components/field";
-import { ProblemNote } from "../components/problem";
+import { Button } from "../components/controls/button";
+import { TextField } from "../components/forms/field";
+import { Mark } from "../components/page/mark";
+import { ProblemNote } from "../components/states/problem";
+import { CodeBox } from "../components/text/copy";
 import { curl } from "../curl";
 import { signIn } from "../session";
-import { Mark } from "../shell/shell";
 
-/** What a header can carry. */
+/** The characters that a header can contain. */
 const KEY = /^[\x21-\x7e]*$/;
 
-/** Here nothing is asked again by itself. */
+/** Adjust the message of a missing response, because the sign-in form does not retry automatically. */
 function unanswered(error: Error): Error {
   if (!(error instanceof ProblemError) || error.problem.status !== 0) return error;
   return new ProblemError({
     ...error.problem,
-    detail: "Restante does not answer. Sign in again when it does.",
+    detail: "Restante is not responding. Try to sign in again in a moment.",
   });
 }
 
@@ -45,8 +45,8 @@ export function SignIn({ expired }: { expired: boolean }) {
         </h1>
         {expired && (
           <p class="note away" role="status">
-            Your key is not known any more: it has expired or was revoked. Sign in again and you are back
-            where you were.
+            Your API key is no longer valid: it has expired or was revoked. Sign in again to return to this
+            page.
           </p>
         )}
         <TextField
@@ -58,9 +58,11 @@ export function SignIn({ expired }: { expired: boolean }) {
           value={key}
           onValue={setKey}
           error={
-            KEY.test(key.trim()) ? undefined : "This is no key: it has blanks, or characters that no key has."
+            KEY.test(key.trim())
+              ? undefined
+              : "This is not an API key: it contains spaces or other characters that no key has."
           }
-          hint="Stays in this tab, and is forgotten when it closes."
+          hint="Kept in this tab only, until you close it."
         />
         {error && <ProblemNote error={error} />}
         <Button
@@ -72,11 +74,12 @@ export function SignIn({ expired }: { expired: boolean }) {
           Sign in
         </Button>
         <details>
-          <summary>I have no key</summary>
+          <summary>I don't have a key</summary>
           <div class="stack">
             <p>
-              <code>make run</code> and <code>restante serve</code> print the root key when they start with
-              their own PostgreSQL. Whoever has an admin key makes others:
+              <code>make run</code> and <code>restante serve</code> print the root key when they create it and
+              keep it in <code>root.key</code> in the data folder. A key with the scope <code>admin</code> can
+              create others:
             </p>
             <CodeBox text={curl("POST", "/v1/keys", '{"name": "me", "scopes": ["admin"]}')} />
           </div>

@@ -1,7 +1,7 @@
-/** Where one can go, and who may. */
+/** The screens in the navigation, and which keys see them. */
 
 import type { Access } from "../access";
-import type { IconName } from "../components/icon";
+import type { IconName } from "../components/controls/icon";
 
 export interface Destination {
   path: string;
@@ -10,13 +10,13 @@ export interface Destination {
   shown: (access: Access) => boolean;
 }
 
-const everybody = () => true;
+const always = () => true;
 
 export const DESTINATIONS: readonly Destination[] = [
-  { path: "/", name: "Overview", icon: "overview", shown: everybody },
-  { path: "/queues", name: "Queues", icon: "queues", shown: everybody },
-  { path: "/dead-letters", name: "Dead letters", icon: "dead", shown: everybody },
-  { path: "/topics", name: "Topics", icon: "topics", shown: everybody },
+  { path: "/", name: "Overview", icon: "overview", shown: always },
+  { path: "/queues", name: "Queues", icon: "queues", shown: always },
+  { path: "/dead-letters", name: "Dead letters", icon: "dead", shown: always },
+  { path: "/topics", name: "Topics", icon: "topics", shown: always },
   {
     path: "/webhooks",
     name: "Webhooks",
@@ -34,7 +34,7 @@ export const DESTINATIONS: readonly Destination[] = [
   { path: "/projects", name: "Projects", icon: "projects", shown: ({ operator }) => operator },
 ];
 
-/** Whether a place belongs to a destination. */
-export function leadsTo(path: string, place: string): boolean {
+/** Return whether a path belongs to a destination. */
+export function isWithin(path: string, place: string): boolean {
   return path === "/" ? place === "/" : `${place}/`.startsWith(`${path}/`);
 }

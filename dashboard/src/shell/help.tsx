@@ -1,13 +1,13 @@
-import { Dialog } from "../components/dialog";
-import { SelectField } from "../components/field";
+import { Dialog } from "../components/forms/dialog";
+import { SelectField } from "../components/forms/field";
 import { type Clock, prefer, type Theme, usePreferences } from "../preferences";
 
 const KEYS = [
-  ["Ctrl K", "Go to a screen or a queue"],
+  ["Ctrl K", "Find a screen, queue, topic, webhook or message"],
   ["/", "Filter the list"],
-  ["?", "This help"],
+  ["?", "Show this help"],
   ["Esc", "Close a dialog"],
-  ["Tab, Enter, Space", "Everything else: no mouse is needed"],
+  ["Tab, Enter, Space", "Use everything else without a mouse"],
 ] as const;
 
 export function Help({ onClose }: { onClose: () => void }) {
@@ -31,7 +31,7 @@ export function Help({ onClose }: { onClose: () => void }) {
             value={theme}
             onValue={(value) => prefer({ theme: value })}
             options={[
-              ["system", "As the system"],
+              ["system", "Same as the system"],
               ["light", "Light"],
               ["dark", "Dark"],
             ]}
@@ -47,7 +47,7 @@ export function Help({ onClose }: { onClose: () => void }) {
           />
         </div>
         <p class="hint">
-          Everything here is done through the <a href="/docs">API</a>, with your key.
+          The dashboard does everything through the <a href="/docs">API</a>, with your key.
         </p>
       </div>
     </Dialog>

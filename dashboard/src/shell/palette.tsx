@@ -3,9 +3,9 @@ import { useId, useState } from "preact/hooks";
 import { useLocation } from "wouter-preact";
 import { useAccess } from "../access";
 import { answer, api } from "../api/client";
-import { useDebounced } from "../components/debounced";
-import { useModal } from "../components/dialog";
-import { Icon, type IconName } from "../components/icon";
+import { Icon, type IconName } from "../components/controls/icon";
+import { useDebounced } from "../components/forms/debounced";
+import { useModal } from "../components/forms/dialog";
 import { prefer, usePreferences } from "../preferences";
 import { signOut } from "../session";
 import { DESTINATIONS } from "./destinations";
@@ -17,7 +17,7 @@ interface Choice {
   run: () => void;
 }
 
-/** Type a part of a name, press Enter. */
+/** The command palette: type part of a name and press Enter. */
 export function Palette({ onClose }: { onClose: () => void }) {
   const dialog = useModal(onClose);
   const [text, setText] = useState("");
@@ -37,7 +37,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       setAt((chosen + step + choices.length) % Math.max(1, choices.length));
     }
     if (event.key === "Enter") {
-      // The focus goes back before the key's own effect, which would press what had it.
+      // The focus returns before the key's default action, which would otherwise press the focused element.
       event.preventDefault();
       take(choices[chosen]);
     }
@@ -52,11 +52,11 @@ export function Palette({ onClose }: { onClose: () => void }) {
       <input
         type="text"
         role="combobox"
-        aria-label="Screen, queue or action"
+        aria-label="Screen, name, message id or action"
         aria-expanded="true"
         aria-controls={list}
         aria-activedescendant={choices[chosen] ? `${list}-${chosen}` : undefined}
-        placeholder="Screen, queue or action"
+        placeholder="Screen, name, message id or action"
         value={text}
         autocomplete="off"
         spellcheck={false}
@@ -68,7 +68,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       />
       <div id={list} role="listbox" aria-label="Choices" class="choices">
         {choices.map((choice, index) => (
-          // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are the combobox's
+          // biome-ignore lint/a11y/useKeyWithClickEvents: the combobox handles the keys
           <div
             key={`${choice.kind} ${choice.name}`}
             id={`${list}-${index}`}
@@ -83,7 +83,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
             <span class="faint">{choice.kind}</span>
           </div>
         ))}
-        {choices.length === 0 && <p class="hint">Nothing has this name.</p>}
+        {choices.length === 0 && <p class="hint">No results.</p>}
       </div>
     </dialog>
   );
@@ -94,13 +94,8 @@ function useChoices(text: string): Choice[] {
   const access = useAccess();
   const { clock } = usePreferences();
   const search = useDebounced(text);
-  const queues = useQuery({
-    queryKey: ["queues", "named", search],
-    queryFn: () => answer(api.GET("/v1/queues", { params: { query: { search, limit: 8 } } })),
-    placeholderData: keepPreviousData,
-    enabled: search !== "",
-    staleTime: 10_000,
-  });
+  const named = useNamed(search, access.may("manage"));
+  const message = useMessage(search.trim(), access.may("browse"));
   const screens: Choice[] = DESTINATIONS.filter((destination) => destination.shown(access)).map(
     (destination) => ({
       name: destination.name,
@@ -124,14 +119,66 @@ function useChoices(text: string): Choice[] {
     },
     { name: "Sign out", kind: "Action", icon: "leave", run: () => signOut() },
   ];
-  const found: Choice[] = (text ? (queues.data?.items ?? []) : []).map(({ name }) => ({
+  const found: Choice[] = (text ? (named ?? []) : []).map(({ name, kind, icon, path }) => ({
     name,
-    kind: "Queue",
-    icon: "queues",
-    run: () => navigate(`/queues/${name}`),
+    kind,
+    icon,
+    run: () => navigate(path),
   }));
+  const messages: Choice[] = (message && message.id === text.trim() ? [message] : []).map(
+    ({ id, queue }) => ({
+      name: id,
+      kind: `Message of ${queue}`,
+      icon: "send",
+      run: () => navigate(`/queues/${queue}/messages/${id}`),
+    }),
+  );
   const wanted = text.toLowerCase();
-  const named = (choice: Choice) => choice.name.toLowerCase().includes(wanted);
-  // What was found may be for what was typed a moment ago.
-  return [...screens.filter(named), ...found.filter(named), ...(text ? actions.filter(named) : [])];
+  const fits = (choice: Choice) => choice.name.toLowerCase().includes(wanted);
+  // The results may belong to an earlier input.
+  return [...messages, ...[...screens, ...found, ...(text ? actions : [])].filter(fits)];
+}
+
+const LIMIT = 8;
+
+/** Return the queues, topics and webhooks whose names contain the text. */
+function useNamed(search: string, manages: boolean) {
+  const params = { query: { search, limit: LIMIT } };
+  const { data } = useQuery({
+    queryKey: ["queues", "named", search, manages],
+    queryFn: async () => {
+      const [queues, topics, webhooks] = await Promise.all([
+        answer(api.GET("/v1/queues", { params })),
+        answer(api.GET("/v1/topics", { params })),
+        manages ? answer(api.GET("/v1/webhooks", { params })) : { items: [] },
+      ]);
+      return [
+        ...queues.items.map(({ name }) => named(name, "Queue", "queues", `/queues/${name}`)),
+        ...topics.items.map(({ name }) => named(name, "Topic", "topics", `/topics/${name}`)),
+        ...webhooks.items.map(({ name, queue }) =>
+          named(name, `Webhook of ${queue}`, "webhooks", `/queues/${queue}/webhooks/${name}`),
+        ),
+      ];
+    },
+    placeholderData: keepPreviousData,
+    enabled: search !== "",
+    staleTime: 10_000,
+  });
+  return data;
+}
+
+function named(name: string, kind: string, icon: IconName, path: string) {
+  return { name, kind, icon, path };
+}
+
+const isId = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+
+/** Return the message with this id, if the text is an id and the message exists. */
+function useMessage(id: string, browses: boolean) {
+  const { data } = useQuery({
+    queryKey: ["queues", "found", id],
+    queryFn: () => answer(api.GET("/v1/messages/{message_id}", { params: { path: { message_id: id } } })),
+    enabled: browses && isId(id),
+  });
+  return data;
 }

@@ -5,9 +5,9 @@ import { useAccess } from "../access";
 import { answer, api, ProblemError } from "../api/client";
 import type { Whoami } from "../api/schema";
 import { inProject, projectIn } from "../project";
-import { DESTINATIONS, leadsTo } from "./destinations";
+import { DESTINATIONS, isWithin } from "./destinations";
 
-/** The project one is in; the root key may go to another. */
+/** The current project. The root key can switch to another one. */
 export function ProjectChoice() {
   const { operator, whoami } = useAccess();
   const [place, navigate] = useLocation();
@@ -20,8 +20,8 @@ export function ProjectChoice() {
   if (!whoami) return <span class="project" />;
   if (!operator) return <span class="project">{whoami.project}</span>;
   const names = new Set([whoami.project, ...(projects.data?.items.map(({ name }) => name) ?? [])]);
-  // The same screen there, but not the same queue.
-  const screen = DESTINATIONS.find(({ path }) => leadsTo(path, place))?.path ?? "/";
+  // Keep the screen, but not the queue, when switching projects.
+  const screen = DESTINATIONS.find(({ path }) => isWithin(path, place))?.path ?? "/";
   return (
     <select
       class="project"
@@ -38,7 +38,7 @@ export function ProjectChoice() {
   );
 }
 
-/** Put the key's own project into the URL, where it names none. */
+/** Add the key's own project to the URL if the URL names no project. */
 export function useProjectInUrl(whoami: Whoami | undefined): void {
   const [, navigate] = useLocation();
   const missing = whoami !== undefined && whoami.project !== "default" && !projectIn(location.pathname);
@@ -48,14 +48,14 @@ export function useProjectInUrl(whoami: Whoami | undefined): void {
   }, [missing, whoami, navigate]);
 }
 
-/** The way out of a project that is not there, or not for this key. */
-export function WayOut({ error }: { error: Error }) {
+/** The link out of a project that does not exist or that the key may not use. */
+export function ExitLink({ error }: { error: Error }) {
   const status = error instanceof ProblemError ? error.problem.status : 0;
   if (!projectIn(location.pathname) || (status !== 403 && status !== 404)) return null;
   return (
     <p>
       <Link href={inProject("default", "/")}>
-        {status === 403 ? "Go to your key's own project" : "Go to the project default"}
+        {status === 403 ? "Go to your key's own project" : "Go to the default project"}
       </Link>
     </p>
   );

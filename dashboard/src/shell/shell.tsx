@@ -1,4 +1,4 @@
-/** What is around every screen: where to go, who one is, and whether the service answers. */
+/** The frame around every screen: navigation, project, session and the state of the connection. */
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
@@ -6,17 +6,18 @@ import { Link, useLocation } from "wouter-preact";
 import { useAccess, useWhoami } from "../access";
 import { useReachable } from "../api/reachable";
 import { useStale } from "../api/stale";
-import { IconButton } from "../components/button";
-import { Icon } from "../components/icon";
-import { useCurrentInSight } from "../components/page";
-import { ProblemNote } from "../components/problem";
-import { Loading } from "../components/states";
+import { IconButton } from "../components/controls/button";
+import { Icon } from "../components/controls/icon";
+import { Mark } from "../components/page/mark";
+import { useCurrentInSight } from "../components/page/tabs";
+import { Loading } from "../components/states/loading";
+import { ProblemNote } from "../components/states/problem";
 import { prefer, type Theme, usePreferences } from "../preferences";
 import { signOut } from "../session";
-import { DESTINATIONS, leadsTo } from "./destinations";
+import { DESTINATIONS, isWithin } from "./destinations";
 import { Help } from "./help";
 import { Palette } from "./palette";
-import { ProjectChoice, useProjectInUrl, WayOut } from "./project-choice";
+import { ExitLink, ProjectChoice, useProjectInUrl } from "./project-choice";
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const [open, setOpen] = useState<"palette" | "help" | null>(null);
@@ -31,11 +32,11 @@ export function Shell({ children }: { children: ComponentChildren }) {
       <TopBar onPalette={() => setOpen("palette")} onHelp={() => setOpen("help")} />
       <Navigation />
       <main id="main" tabIndex={-1}>
-        <Away />
+        <ConnectionNote />
         {whoami.error && !whoami.data ? (
           <>
             <ProblemNote error={whoami.error} again={() => whoami.refetch()} />
-            <WayOut error={whoami.error} />
+            <ExitLink error={whoami.error} />
           </>
         ) : (
           (whoami.data && children) || <Loading />
@@ -47,7 +48,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   );
 }
 
-/** Ctrl-K, `/` and `?`, unless one is writing. */
+/** Handle Ctrl-K, `/` and `?`; the latter two not while the user is typing. */
 function useShortcuts(open: (what: "palette" | "help") => void): void {
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
@@ -73,29 +74,20 @@ function useShortcuts(open: (what: "palette" | "help") => void): void {
 function TopBar({ onPalette, onHelp }: { onPalette: () => void; onHelp: () => void }) {
   return (
     <header class="topbar">
-      <Link href="/" class="brand">
+      <Link href="/" class="brand" aria-label="Restante">
         <Mark />
         <span>Restante</span>
       </Link>
       <ProjectChoice />
-      <button type="button" class="find" onClick={onPalette}>
+      <button type="button" class="find" title="Go to…" onClick={onPalette}>
         <Icon name="search" />
-        <span>Go to …</span>
+        <span>Go to…</span>
         <kbd>Ctrl K</kbd>
       </button>
       <ThemeButton />
       <IconButton label="Keyboard and help" icon="help" class="desk" onClick={onHelp} />
       <IconButton label="Sign out" icon="leave" onClick={() => signOut()} />
     </header>
-  );
-}
-
-export function Mark() {
-  return (
-    <svg class="mark" viewBox="0 0 32 32" width="26" height="26" aria-hidden="true">
-      <rect x="2" y="6" width="28" height="20" rx="4" />
-      <path d="M7 11.5l9 6.5 9-6.5" />
-    </svg>
   );
 }
 
@@ -120,7 +112,7 @@ function Navigation() {
       <ul ref={list}>
         {DESTINATIONS.filter((destination) => destination.shown(access)).map(({ path, name, icon }) => (
           <li key={path}>
-            <Link href={path} aria-current={leadsTo(path, location) ? "page" : undefined}>
+            <Link href={path} aria-current={isWithin(path, location) ? "page" : undefined}>
               <Icon name={icon} />
               <span>{name}</span>
             </Link>
@@ -131,7 +123,7 @@ function Navigation() {
   );
 }
 
-function Away() {
+function ConnectionNote() {
   const reachable = useReachable();
   const stale = useStale();
   if (reachable) return stale && <ProblemNote error={stale} />;
@@ -139,7 +131,7 @@ function Away() {
     <p class="note away" role="status">
       <Icon name="warning" />
       <span>
-        <strong>Restante does not answer.</strong> What you see is from before; it is asked again by itself.
+        <strong>Restante is not responding.</strong> You are seeing older data. The dashboard keeps trying.
       </span>
     </p>
   );

@@ -1,6 +1,6 @@
 -- name: write
--- Add what a process has counted to the step of this moment; what was counted of queues that are gone is dropped.
--- Everybody locks projects first and queues after them, each in the order of their ids.
+-- Adds what a process has counted to the current step of ten seconds; counts of queues that were deleted are dropped.
+-- Every process locks projects first and queues after them, each in the order of their ids.
 with moment as materialized (
     select date_bin('10 seconds', clock_timestamp(), '2000-01-01 00:00+00') as at
 ), counted as materialized (
@@ -46,7 +46,7 @@ set sent = a.sent + excluded.sent,
     succeeded = a.succeeded + excluded.succeeded;
 
 -- name: remove_old_of_queues
--- A batch of the rows that nobody can ask for any more; what another process is at is left to it.
+-- Removes a batch of the rows that are too old to be asked for. Rows that another process is removing are left to it.
 delete from queue_activity
 where ctid = any(array(
     select a.ctid
@@ -69,11 +69,11 @@ where ctid = any(array(
 ));
 
 -- name: start
--- When the first of $2 buckets of the length $1 begins, if the last one is under way.
+-- When the first of $2 buckets of the length $1 begins, if the last one is the current one.
 select date_bin($1::interval, clock_timestamp(), '2000-01-01 00:00+00') - ($2::integer - 1) * $1::interval as start;
 
 -- name: of_queues
--- What was done in each queue, in $3 buckets of the length $2 from $4 on.
+-- The activity of each queue, in $3 buckets of the length $2 from $4 on.
 with bucket as materialized (
     select $4::timestamptz + (n - 1) * $2::interval as start from generate_series(1, $3::integer) as n
 )
@@ -102,7 +102,7 @@ cross join lateral (
 order by q.ord;
 
 -- name: of_project
--- The same of all queues of a project together, those that are gone included.
+-- The same for all queues of a project together, including those that were deleted.
 with bucket as materialized (
     select $4::timestamptz + (n - 1) * $2::interval as start from generate_series(1, $3::integer) as n
 )

@@ -7,7 +7,7 @@ from unnest(
 );
 
 -- name: health
--- Of the last $3 attempts of each webhook: how many there were, how many succeeded, and the median of their duration.
+-- The last $3 attempts of each webhook: how many there are, how many succeeded, and the median of their durations.
 select health.*
 from unnest($1::bigint[], $2::bigint[]) with ordinality as w (queue_id, id, ord)
 cross join lateral (
@@ -26,23 +26,15 @@ cross join lateral (
 order by w.ord;
 
 -- name: days
--- The partitions that there are, by their names.
+-- The names of the existing partitions.
 select child.relname as name
 from pg_inherits
 join pg_class as child on child.oid = inhrelid
 where inhparent = 'attempt'::regclass
 order by child.relname;
 
--- name: failed
--- The next failures of a webhook by id, between two ids.
-select a.id, a.message_id
-from attempt as a
-where a.queue_id = $1 and a.webhook_id = $2 and not a.succeeded and a.id > $3 and a.id < $4
-order by a.id
-limit $5;
-
 -- name: of_message
--- Attempts to deliver a message, the last one first: by webhooks of all queues that it has been in and whose names fit.
+-- Attempts to deliver a message, newest first, by webhooks of all queues that it was in and whose names match $4.
 select
     a.id, a.message_id, a.number, a.started_at, a.duration, a.status, a.error, a.succeeded, a.excerpt,
     q.name as queue_name, w.name as webhook_name

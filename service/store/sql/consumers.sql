@@ -1,5 +1,5 @@
 -- name: write
--- Say who asks this process; of queues that are gone nothing is kept.
+-- Stores which consumers ask this process. Those of queues that were deleted are dropped.
 insert into consumer as c (queue_id, process, via, key_id, waiting, asked_at)
 select asked.queue_id, $1::bigint, asked.via, asked.key_id, asked.waiting, clock_timestamp()
 from unnest($2::bigint[], $3::text[], $4::uuid[], $5::integer[]) as asked (queue_id, via, key_id, waiting)
@@ -9,8 +9,8 @@ set waiting = excluded.waiting,
     asked_at = excluded.asked_at;
 
 -- name: of_queue
--- Whoever asked in the last hour: those who wait first, then by name. Who waits is written down every few seconds: older
--- rows are of a process that has died.
+-- The consumers of the last hour: those that wait first, then by name. A living process stores every few seconds how
+-- many receives wait: older rows come from one that has died.
 with seen as materialized (
     select
         c.via,
@@ -28,7 +28,7 @@ order by seen.waiting = 0, api_key.name, seen.via, seen.key_id
 limit $2;
 
 -- name: remove_old
--- What another process is at is left to it.
+-- Rows that another process is removing are left to it.
 delete from consumer
 where ctid = any(array(
     select c.ctid

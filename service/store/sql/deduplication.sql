@@ -1,7 +1,7 @@
 -- name: remember
--- Take the hashes that are new or whose time is over, in order; each stands for a message that is about to be stored. One
--- that another transaction has just taken is waited for. Answers first the queues (and topics, whose publishes are
--- known in the same way) that still are what the caller believes, then what was taken.
+-- Takes the hashes that are new or have expired, in order, each for a message that is about to be stored. Waits for a
+-- transaction that has taken one of them but not ended. The first row has the numbers of the queues (and topics, whose
+-- publishes are deduplicated in the same way) that still have the caller's version; the others have the hashes taken.
 with moment as materialized (
     select clock_timestamp() as now
 ), asked as materialized (
@@ -32,7 +32,7 @@ with moment as materialized (
         visible_at = excluded.visible_at,
         members = excluded.members,
         expires_at = excluded.expires_at
-    -- Not the time of this statement: it may have waited for the row.
+    -- Not moment.now: the statement may have waited for the row.
     where d.expires_at <= clock_timestamp()
     returning d.queue_number, d.hash, d.visible_at
 )
@@ -42,20 +42,22 @@ union all
 select queue_number, hash, visible_at, null from taken;
 
 -- name: recall
--- Who took these hashes: in a statement that begins after the wait for them.
+-- The messages of hashes that were taken already. A statement of its own, whose snapshot is younger than the wait for
+-- them.
 select d.queue_number as number, d.hash, d.message_id, d.visible_at, d.members
 from unnest($1::bigint[], $2::bytea[]) as r (number, hash)
 join deduplication as d on d.queue_number = r.number and d.hash = r.hash;
 
 -- name: amend
--- A member of a batch turned out to be stored already, under an id of its own: that is what the batch's repeat is answered.
+-- A member of a batch turned out to be a duplicate by its own id. The batch's row then names the first message, so that
+-- a repetition of the batch is answered with it.
 update deduplication as d
 set message_id = r.message_id, visible_at = r.visible_at
 from unnest($1::bigint[], $2::bytea[], $3::uuid[], $4::timestamptz[]) as r (number, hash, message_id, visible_at)
 where d.queue_number = r.number and d.hash = r.hash;
 
 -- name: expire
--- The recursion hops from queue to queue along the primary key.
+-- Removes a batch of expired hashes. The recursion hops from queue to queue along the primary key.
 with recursive holder as (
     (select d.queue_number from deduplication as d order by d.queue_number limit 1)
     union all

@@ -1,9 +1,10 @@
--- Whoever adds, takes or removes messages of a fifo queue holds the row of their group, and looks at the messages in a
--- statement that begins after it got it: within one statement they would be seen as they were before.
+-- A transaction that adds, leases or removes messages of a fifo queue holds the row of their group. It looks at the
+-- messages in a statement that begins after it got the row's lock: the snapshot of the statement that waits for the
+-- lock would show them as they were before.
 
 -- name: send
--- The groups first, in order: their rows are held until the commit, so that places within a group are given in the order in
--- which senders are answered.
+-- Locks the groups first, in order. Their rows are held until the commit, so places within a group are assigned in the
+-- order in which senders are answered.
 with moment as materialized (
     select pg_current_xact_id() as xid, clock_timestamp() as now
 ), sent as materialized (
@@ -11,10 +12,9 @@ with moment as materialized (
     from moment
     cross join unnest(
         $1::bigint[], $2::bigint[], $3::uuid[], $4::bytea[], $5::interval[], $6::timestamptz[], $7::interval[],
-        $8::integer[], $9::boolean[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::text[], $15::text[]
+        $8::integer[], $9::text[], {{10.given}}
     ) with ordinality as s (
-        queue_number, version, id, body, delay, deliver_at, ttl,
-        size, is_json, content_type, headers, traceparent, tracestate, message_group, published, ord
+        queue_number, version, id, body, delay, deliver_at, ttl, size, message_group, {{given}}, ord
     )
     join queue on queue.number = s.queue_number and queue.version = s.version
     cross join lateral (select greatest(moment.now + s.delay, s.deliver_at) as at) as due
@@ -25,17 +25,18 @@ with moment as materialized (
     group by queue_number, message_group
     order by queue_number, message_group
     on conflict (queue_number, name) do update
-    set last_seq = fifo_group.last_seq + excluded.depth, depth = fifo_group.depth + excluded.depth
+    set last_seq = fifo_group.last_seq + excluded.depth, depth = fifo_group.depth + excluded.depth,
+        -- A group without messages was created by this very transaction (transactions.lock_groups).
+        ready_at = case when fifo_group.depth = 0 then excluded.ready_at else fifo_group.ready_at end
     returning queue_number, name, last_seq
 ), stored as (
     insert into message (
-        queue_number, id, visible_at, first_visible_at, expires_at, size, message_group, seq,
-        is_json, content_type, headers, traceparent, tracestate, body, published
+        queue_number, id, visible_at, first_visible_at, expires_at, size, message_group, seq, body, {{given}}
     )
     select
         s.queue_number, s.id, s.at, s.at, s.at + s.ttl, s.size, s.message_group,
         grown.last_seq + 1 - row_number() over (partition by s.queue_number, s.message_group order by s.ord desc),
-        s.is_json, s.content_type, s.headers, s.traceparent, s.tracestate, s.body, s.published
+        s.body, {{s.given}}
     from sent as s
     join grown on grown.queue_number = s.queue_number and grown.name = s.message_group
     returning queue_number
@@ -43,8 +44,8 @@ with moment as materialized (
 select now, array(select distinct queue_number from stored) as stored from moment;
 
 -- name: ready
--- Groups of which somebody may take the first messages, the longest ready first; held until they are taken.
--- As in messages.claim: `upto` is read before the transaction has a number.
+-- Groups whose first messages may be leased, longest ready first, locked until the transaction ends.
+-- As in receives.claim, `upto` is read before the transaction has a number.
 with moment as materialized (
     select clock_timestamp() as upto, pg_current_xact_id() as xid
 ), ask as materialized (
@@ -86,19 +87,20 @@ select ord, null, null, null, null, null, name, depth
 from held;
 
 -- name: take
--- Lease the first messages of groups that are held: up to the first that is delayed, or has no delivery left and is about
--- to be moved away; as many as fit the receiver's answer.
+-- Leases the first messages of locked groups, as many as fit the receiver's answer, and none from the first one on that
+-- is delayed, or has no delivery left and is about to be moved.
 with moment as materialized (
     select clock_timestamp() as now
 ), ask as materialized (
     select a.*, queue.retention, coalesce(queue.max_receives, 2147483647) as max_receives
     from unnest(
-        $1::integer[], $2::bigint[], $3::text[], $4::integer[], $5::bigint[], $6::interval[], $7::bigint[]
-    ) with ordinality as a (receiver, number, name, wanted, bytes, timeout, webhook, ord)
+        $1::integer[], $2::bigint[], $3::text[], $4::integer[], $5::bigint[], $6::interval[], $7::bigint[], $8::uuid[],
+        $9::smallint[]
+    ) with ordinality as a (receiver, number, name, wanted, bytes, timeout, webhook, taken_by, taken_via, ord)
     join queue on queue.number = a.number
 ), run as materialized (
     select
-        ask.ord, ask.receiver, ask.number, ask.timeout, ask.webhook, ask.max_receives, ask.bytes,
+        ask.ord, ask.receiver, ask.number, ask.timeout, ask.webhook, ask.taken_by, ask.taken_via, ask.max_receives, ask.bytes,
         first.place, first.seq, first.visible_at, first.lapsed,
         bool_and(first.visible_at <= moment.now and first.receive_count < ask.max_receives)
             over (partition by ask.ord order by first.seq) as free,
@@ -118,21 +120,26 @@ with moment as materialized (
 ), taken as (
     update message as m
     set visible_at = moment.now + place.timeout,
-        -- As in messages.claim: a webhook's deliveries are counted apart.
+        -- As in receives.claim, a webhook's deliveries are counted separately.
         receive_count = m.receive_count + (place.webhook is null)::integer,
         attempts = m.attempts + (place.webhook is not null)::integer,
         pushed_by = place.webhook,
-        lease = $8,
+        lease = $10,
+        taken_by = place.taken_by,
+        taken_via = place.taken_via,
+        taken_under = $10,
         exhausted_at = case
             when place.webhook is null and m.receive_count + 1 >= place.max_receives then moment.now + place.timeout
         end,
         first_received_at = coalesce(m.first_received_at, moment.now)
     from moment, place
-    -- Whoever changes a message of a group holds the group: the place is still the one that was read.
+    -- No other transaction can change a message of the group without its lock, so each row is where it was read.
     where m.ctid = place.place
-    returning place.receiver, place.ord, place.lapsed, m.*
+    -- Column by column, as in receives.claim.
+    returning
+        place.receiver, place.ord, m.seq, place.lapsed, {{m.leased}}
 ), passed as (
-    -- Where nothing was taken, what has expired or has no delivery left goes within a second.
+    -- If nothing was leased from a group, a chore removes what has expired or has no delivery left within a second.
     update fifo_group as g
     set ready_at = case
             when exists (select from place where place.ord = ask.ord) then moment.now + ask.timeout
@@ -146,14 +153,11 @@ with moment as materialized (
     ) as held
     where g.ctid = held.place
 )
-select
-    receiver, ord, seq, lapsed, id, visible_at as lease_expires_at, first_received_at, receive_count, size, urgency, is_json,
-    content_type, headers, message_group, last_error, traceparent, tracestate, body, dead_letter::text as dead_letter,
-    attempts, published
+select receiver, ord, seq, lapsed, {{leased}}
 from taken;
 
 -- name: due
--- When the next group of each queue becomes ready, if that is soon; counted from the time of the look that found nothing.
+-- When the next group of each queue becomes ready, if that is soon, after the time of the look that found nothing.
 select a.number, soon.ready_at as visible_at
 from unnest($1::bigint[]) as a (number)
 cross join lateral (
@@ -166,8 +170,8 @@ cross join lateral (
 ) as soon;
 
 -- name: lock
--- Hold the groups of these messages, in order, waiting for those that others hold; return the group of each.
--- The queues are looked up first: otherwise the planner may look for the message in every queue there is.
+-- Locks the groups of these messages, in order, waiting for other transactions; returns the group of each message.
+-- The queues are looked up first, because otherwise the planner may search every queue for the message.
 with asked as materialized (
     select r.ord, r.id, queue.number
     from unnest($1::bigint[], $2::uuid[]) with ordinality as r (queue_id, id, ord)
@@ -192,18 +196,60 @@ with asked as materialized (
 )
 select ord, number, name, (select count(*) from held) as held from mine;
 
+-- name: lock_leaving
+-- The same for messages of which some may leave their queue: rejected ones ($4 true), and those released ($4 false)
+-- without a delivery left. Their groups in the dead-letter queue are locked as well, in the same order, and created if
+-- they do not exist yet. `target` is the number of that queue.
+with asked as materialized (
+    select r.ord, r.id, r.lease, r.rejected, queue.number, queue.max_receives, dead.number as dead_number
+    from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::boolean[]) with ordinality
+        as r (queue_id, id, lease, rejected, ord)
+    join queue on queue.id = r.queue_id
+    left join queue as dead on dead.project_id = queue.project_id and dead.name = queue.dead_letter_queue
+        and dead.type = 'fifo'
+), mine as materialized (
+    select
+        asked.ord, asked.number, m.message_group as name,
+        case when m.lease = asked.lease and (asked.rejected or m.receive_count >= asked.max_receives) then
+            case when asked.rejected is not null then asked.dead_number end
+        end as target
+    from asked
+    cross join lateral (
+        select m.message_group, m.lease, m.receive_count
+        from message as m
+        where m.queue_number = asked.number and m.id = asked.id
+        limit 1
+    ) as m
+), wanted as materialized (
+    select number, name from mine
+    union
+    select target, name from mine where target is not null
+), held as (
+    insert into fifo_group (queue_number, name, ready_at, last_seq, depth)
+    select wanted.number, wanted.name, moment.now, 0, 0
+    from wanted
+    cross join (select clock_timestamp() as now offset 0) as moment
+    order by wanted.number, wanted.name
+    on conflict (queue_number, name) do update set depth = fifo_group.depth
+)
+select ord, number, name, target from mine;
+
 -- name: try_lock
--- Hold the groups of these messages as far as nobody else does: first a row for each message with its group, then a row
--- without an id for each group that is held.
+-- Locks the groups of these messages, and those of the same name in the queues with the numbers $3, without waiting for
+-- other transactions. Returns a row for each message with its group, then a row without an id for each locked group.
 with mine as materialized (
-    select r.number, r.id, m.message_group as name
-    from unnest($1::bigint[], $2::uuid[]) as r (number, id)
+    select r.number, r.id, r.target, m.message_group as name
+    from unnest($1::bigint[], $2::uuid[], $3::bigint[]) as r (number, id, target)
     cross join lateral (
         select m.message_group from message as m where m.queue_number = r.number and m.id = r.id limit 1
     ) as m
+), wanted as materialized (
+    select number, name from mine
+    union
+    select target, name from mine where target is not null
 ), held as materialized (
     select g.queue_number, g.name
-    from (select distinct number, name from mine) as wanted
+    from wanted
     cross join lateral (
         select g.queue_number, g.name
         from fifo_group as g
@@ -211,21 +257,23 @@ with mine as materialized (
         for update skip locked
     ) as g
 )
-select number, id, name from mine
+select number, id, target, name from mine
 union all
-select queue_number, null, name from held;
+select queue_number, null, null, name from held;
 
 -- name: refresh
--- Work out anew from when on groups are ready, from which so many messages were removed. Held by the caller. A group is
--- ready when no message of it is leased and its first one is visible; what has expired stands in nobody's way. Those that
--- are leased are among the first $4, more than one answer may carry: only what is among the first is ever taken.
+-- Computes again from when on groups are ready, after $3 messages were removed from each. The caller holds the groups.
+-- A group is ready when none of its messages is leased and its first one is visible; expired messages hold up no
+-- others. Looking at the first $4 messages is enough: one answer carries fewer, so leased messages are always among
+-- them.
 with moment as materialized (
     select clock_timestamp() as now
 ), touched as materialized (
     select g.place, g.queue_number, g.name, g.depth - r.removed as depth, queue.id as queue_id, state.ready_at
     from moment
     cross join unnest($1::bigint[], $2::text[], $3::bigint[]) as r (number, name, removed)
-    -- One by one, by number and name: where the planner believes in few groups it would read all of a queue's, dead ones too.
+    -- One by one, by number and name: a planner that expects few groups would read all of a queue's, dead rows
+    -- included.
     cross join lateral (
         select g.*, g.ctid as place from fifo_group as g where g.queue_number = r.number and g.name = r.name limit 1
     ) as g
@@ -259,62 +307,3 @@ with moment as materialized (
     where g.ctid = touched.place and touched.depth > 0
 )
 select queue_id, min(ready_at) as ready_at from touched where depth > 0 group by queue_id;
-
--- name: holder
--- What keeps the message at place $3 from being taken, of the first $4 of its group: the leased one whose lease ends last,
--- else the first before it that is delayed. What has expired stands in nobody's way.
-select m.id
-from (select clock_timestamp() as now offset 0) as moment
-join queue on queue.number = $1
-cross join lateral (
-    select m.id, m.seq, m.lease, m.visible_at, m.expires_at, m.first_visible_at
-    from message as m
-    where m.queue_number = queue.number and m.message_group = $2 and m.seq is not null
-    order by m.seq
-    limit $4
-) as m
-where m.visible_at > moment.now
-    and (
-        m.lease is not null
-        or m.seq < $3 and coalesce(m.expires_at, m.first_visible_at + queue.retention, 'infinity') > moment.now
-    )
-order by m.lease is null, case when m.lease is not null then m.visible_at end desc, m.seq
-limit 1;
-
--- name: groups
--- The next groups by name behind $2: of the first $3 all, or those that are held, but the last one always. With what holds
--- those that are held.
-with moment as materialized (
-    select clock_timestamp() as now
-), part as materialized (
-    select looked.name, looked.depth, looked.held, looked.place
-    from (
-        select
-            g.name, g.depth, g.ready_at > (select now from moment) as held,
-            row_number() over (order by g.name) as place
-        from fifo_group as g
-        where g.queue_number = $1 and g.name >= coalesce($2, '') collate "C" and g.name is distinct from $2
-        order by g.name
-        limit $3
-    ) as looked
-    where looked.held or not $4::boolean or looked.place = $3
-    order by looked.name
-    limit $5
-)
-select
-    part.name, part.depth, part.held, part.place, held.id, held.lease, held.pushed_by, held.receive_count, held.until
-from part
-left join lateral (
-    select m.id, m.lease, m.pushed_by, m.receive_count, m.visible_at as until
-    from (
-        select m.id, m.lease, m.pushed_by, m.receive_count, m.visible_at, m.seq
-        from message as m
-        where part.held and m.queue_number = $1 and m.message_group = part.name and m.seq is not null
-        order by m.seq
-        limit 101
-    ) as m
-    where m.visible_at > (select now from moment)
-    order by m.lease is null, case when m.lease is not null then m.visible_at end desc, m.seq
-    limit 1
-) as held on true
-order by part.name;

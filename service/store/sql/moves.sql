@@ -1,16 +1,66 @@
+-- name: open
+-- The number of the fifo queue that each message is to go to, as in moves.move. Creates the groups that are missing
+-- there, in order and before anything else is locked, so that it waits only for a statement that is creating the same
+-- group.
+with target as materialized (
+    select r.ord, m.message_group as name, t.number
+    from unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[]) with ordinality
+        as r (number, id, reason, to_number, ord)
+    join queue as q on q.number = r.number
+    cross join lateral (
+        select named.number, named.type
+        from queue as named
+        where named.number = r.to_number
+        union all
+        select dead.number, dead.type
+        from queue as dead
+        where r.to_number is null and dead.project_id = q.project_id and dead.name = q.dead_letter_queue
+            and (r.reason <> 'expired' or q.dead_letter_expired)
+    ) as t
+    cross join lateral (
+        select m.message_group from message as m where m.queue_number = r.number and m.id = r.id limit 1
+    ) as m
+    where t.type = 'fifo'
+), made as (
+    insert into fifo_group (queue_number, name, ready_at, last_seq, depth)
+    select missing.number, missing.name, moment.now, 0, 0
+    from (select distinct number, name from target) as missing
+    cross join (select clock_timestamp() as now offset 0) as moment
+    -- One by one, by number and name, as in fifo.refresh.
+    left join lateral (
+        select true as found from fifo_group as g where g.queue_number = missing.number and g.name = missing.name limit 1
+    ) as there on true
+    where there.found is null
+    order by missing.number, missing.name
+    on conflict (queue_number, name) do nothing
+)
+select ord, number from target;
+
+-- name: hold
+-- Locks those of these messages that have not changed since they were found and that no other transaction has locked.
+select r.ord
+from unnest($1::bigint[], $2::uuid[], $3::bigint[]) with ordinality as r (number, id, version, ord)
+cross join lateral (
+    select m.id
+    from message as m
+    where m.queue_number = r.number and m.id = r.id and m.xmin::text::bigint = r.version
+    for update skip locked
+) as held;
+
 -- name: move
--- Take messages out of their queue: into the one that is named ($4), else for a reason into the queue's dead-letter
--- queue, or away where there is none for this reason. Their rows are locked by the caller or here. Those that come to
--- one group keep the order that they had. What has no delivery left stays where the rule that said so has just been dropped.
--- As in messages.send, the transaction's number first and the time after it.
+-- Moves messages out of their queue: into the queue with the number $4, or else, for a reason, into the queue's
+-- dead-letter queue. If it has none, expired messages and those that may be dropped ($6) are deleted, and all others
+-- stay. A message that a webhook has failed to deliver and that may be dropped is deleted in any case. Messages without
+-- a target and a reason are deleted. The rows are locked by the caller or here. Messages that come to one group keep
+-- their order. As in sends.send, the time is read after the transaction has got its number.
 with moment as materialized (
     select pg_current_xact_id() as xid, clock_timestamp() as now
 ), target as materialized (
     select
         r.ord, r.reason, r.error, held.ctid as place, q.id as from_id, q.name as source_queue,
         t.id as to_id, t.number as to_number, t.type = 'fifo' as to_fifo
-    from unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[], $5::text[]) with ordinality
-        as r (number, id, reason, to_number, error, ord)
+    from unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::boolean[]) with ordinality
+        as r (number, id, reason, to_number, error, may_drop, ord)
     join queue as q on q.number = r.number
     left join lateral (
         select named.id, named.number, named.type
@@ -20,7 +70,7 @@ with moment as materialized (
         select dead.id, dead.number, dead.type
         from queue as dead
         where r.to_number is null and dead.project_id = q.project_id and dead.name = q.dead_letter_queue
-            and (r.reason <> 'expired' or q.dead_letter_expired)
+            and (r.reason <> 'expired' or q.dead_letter_expired) and not (r.reason = 'push_failed' and r.may_drop)
     ) as t on true
     cross join lateral (
         select m.ctid
@@ -28,7 +78,7 @@ with moment as materialized (
         where m.queue_number = r.number and m.id = r.id
         for update
     ) as held
-    where t.id is not null or r.reason is distinct from 'max_receives'
+    where t.id is not null or r.reason is null or r.reason = 'expired' or r.may_drop
 ), gone as (
     delete from message as m
     using target
@@ -46,7 +96,7 @@ with moment as materialized (
     set last_seq = fifo_group.last_seq + excluded.depth, depth = fifo_group.depth + excluded.depth
     returning queue_number, name, last_seq
 ), placed as (
-    -- How far from the end of its group each comes to stand. The others are not sorted.
+    -- How far from the end of its group each message will be. Messages for standard queues need no sorting.
     select gone.*, null::bigint as from_end
     from gone
     where gone.to_number is not null and not gone.to_fifo
@@ -56,18 +106,18 @@ with moment as materialized (
     where gone.to_fifo
 ), arrived as (
     insert into message (
-        queue_number, id, visible_at, first_visible_at, size, urgency, is_json, content_type, headers, message_group,
-        traceparent, tracestate, body, published, seq, dead_letter, moved
+        queue_number, id, visible_at, first_visible_at, size, urgency, message_group, body, {{given}}, seq, dead_letter,
+        moved
     )
     select
-        placed.to_number, placed.id, moment.now, moment.now, placed.size, placed.urgency, placed.is_json,
-        placed.content_type, placed.headers, placed.message_group, placed.traceparent, placed.tracestate, placed.body,
-        placed.published,
+        placed.to_number, placed.id, moment.now, moment.now, placed.size, placed.urgency, placed.message_group, placed.body,
+        {{placed.given}},
         grown.last_seq + 1 - placed.from_end,
         case when placed.reason is not null then jsonb_build_object(
             'source_queue', placed.source_queue,
             'reason', placed.reason,
             'receive_count', placed.receive_count,
+            'attempts', placed.attempts,
             'at', to_char(moment.now at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
             'last_error', coalesce(placed.error, placed.last_error)
         ) end,
@@ -76,12 +126,12 @@ with moment as materialized (
     cross join moment
     left join grown on grown.queue_number = placed.to_number and grown.name = placed.message_group
 ), crowded as (
-    -- What was granted there did not reckon with these.
+    -- Grants of room in the target did not allow for these messages, so they end.
     delete from queue_room
     where queue_number = any(array(select gone.to_number from gone where gone.to_number is not null))
-), unheard as (
-    -- Priorities that the other queue has not met before: its claims would not look for them. The queue's version stays:
-    -- a send to it later in this transaction (store/transacts.py) relies on that.
+), arriving as (
+    -- Priorities that are new to the target have to be added, or its claims would not look for them. The queue's
+    -- version stays, because a send to it later in this transaction (store/messaging/transactions.py) relies on it.
     select gone.to_number, array_agg(distinct gone.urgency) as urgencies
     from gone
     where gone.to_number is not null
@@ -89,10 +139,10 @@ with moment as materialized (
 ), widened as (
     update queue
     set urgencies = array(
-        select distinct u.urgency from unnest(queue.urgencies || unheard.urgencies) as u (urgency) order by 1
+        select distinct u.urgency from unnest(queue.urgencies || arriving.urgencies) as u (urgency) order by 1
     )
-    from unheard
-    where queue.number = unheard.to_number and not queue.urgencies @> unheard.urgencies
+    from arriving
+    where queue.number = arriving.to_number and not queue.urgencies @> arriving.urgencies
 )
 select reason, from_id, to_id, count(*) as messages from gone group by reason, from_id, to_id;
 
@@ -101,93 +151,3 @@ select reason, from_id, to_id, count(*) as messages from gone group by reason, f
 select r.ord
 from unnest($1::bigint[], $2::uuid[]) with ordinality as r (number, id, ord)
 where exists (select from message as m where m.queue_number = r.number and m.id = r.id);
-
--- name: exhausted
--- Messages whose last delivery has ended unsettled, over all queues; the recursion hops along the partial index.
-with recursive holder as (
-    (select m.queue_number from message as m where m.exhausted_at is not null order by m.queue_number limit 1)
-    union all
-    select (
-        select m.queue_number
-        from message as m
-        where m.exhausted_at is not null and m.queue_number > holder.queue_number
-        order by m.queue_number
-        limit 1
-    )
-    from holder
-    where holder.queue_number is not null
-), moment as materialized (
-    select clock_timestamp() as now
-)
-select
-    queue.number, found.id, found.size, found.seq is not null as fifo,
-    found.receive_count < coalesce(queue.max_receives, 2147483647) as spared
-from moment
-cross join holder
-join queue on queue.number = holder.queue_number
-cross join lateral (
-    select m.id, m.seq, m.size, m.receive_count
-    from message as m
-    where m.queue_number = queue.number and m.exhausted_at <= moment.now
-    order by m.exhausted_at
-    limit $1
-    for update skip locked
-) as found
-limit $1;
-
--- name: spare
--- The queue's rules have changed: these may be delivered again.
-with spared as materialized (
-    select held.ctid as place
-    from unnest($1::bigint[], $2::uuid[]) as r (number, id)
-    cross join lateral (
-        select m.ctid from message as m where m.queue_number = r.number and m.id = r.id for update
-    ) as held
-)
-update message as m
-set exhausted_at = null
-from spared
-where m.ctid = spared.place;
-
--- name: mark
--- The rules of some queue have changed: of its next messages by id, note those that have no delivery left and do not know
--- it. Until no claim can be under way that knew the older rules, it starts over at the end.
-with mine as materialized (
-    select id, number, max_receives, unmarked_after, updated_at < clock_timestamp() - interval '6 seconds' as settled
-    from queue
-    where unmarked_after is not null
-    order by project_id
-    limit 1
-    for update skip locked
-), part as materialized (
-    select mine.number, found.id, found.receive_count >= mine.max_receives and found.exhausted_at is null as due
-    from mine
-    cross join lateral (
-        select m.id, m.receive_count, m.exhausted_at
-        from message as m
-        where m.queue_number = mine.number and m.id > mine.unmarked_after
-        order by m.id
-        limit $1
-    ) as found
-), due as materialized (
-    select held.ctid as place
-    from part
-    cross join lateral (
-        select m.ctid from message as m where m.queue_number = part.number and m.id = part.id for update
-    ) as held
-    where part.due
-), marked as (
-    update message as m
-    set exhausted_at = m.visible_at
-    from due
-    where m.ctid = due.place
-), advanced as (
-    update queue
-    set unmarked_after = coalesce(
-        (select part.id from part order by part.id desc limit 1),
-        case when not mine.settled then '00000000-0000-0000-0000-000000000000'::uuid end
-    )
-    from mine
-    where queue.id = mine.id
-)
-select (select count(*) from part) as seen;

@@ -1,12 +1,12 @@
 -- name: counts
--- How many queues and topics a project has whose names fit.
+-- How many queues and topics of a project have names that match $2.
 select
     (select count(*) from queue as q where q.project_id = $1 and q.name ~ $2) as queues,
     (select count(*) from topic as t where t.project_id = $1 and t.name ~ $2) as topics;
 
 -- name: dead_letters
--- Queues that others name as their dead-letter queue and that hold messages: those first that hold most, as far as a look
--- at no more than about $3 messages can tell.
+-- Queues that others name as their dead-letter queue and that hold messages, fullest first, judging by no more than
+-- about $3 messages in all.
 with named as materialized (
     select distinct q.dead_letter_queue as name
     from queue as q
@@ -31,7 +31,7 @@ with named as materialized (
 select
     held.id,
     array(
-        -- Not along the names of the whole project.
+        -- `offset 0` keeps the planner from scanning the names of the whole project.
         select source.name
         from (
             select q.name from queue as q where q.project_id = $1 and q.dead_letter_queue = held.name offset 0
@@ -48,14 +48,14 @@ select
 from held;
 
 -- name: webhooks
--- How many webhooks of queues whose names fit are in each state.
+-- How many webhooks are in each state, of queues whose names match $2.
 select
     count(*) filter (where seen.state = 'active') as active,
     count(*) filter (where seen.state = 'paused') as paused,
     count(*) filter (where seen.state = 'circuit_open') as circuit_open,
     count(*) filter (where seen.state = 'disabled') as disabled
 from (
-    select webhook_state(w.enabled, w.paused_until, w.pause_reason, w.openings, clock_timestamp()) as state
+    select webhook_state(w.enabled, w.paused_until, w.openings, clock_timestamp()) as state
     from queue as q
     join webhook as w on w.queue_id = q.id
     where q.project_id = $1 and q.name ~ $2
@@ -68,7 +68,7 @@ from project_activity as a
 where a.project_id = $1 and a.at > (select clock_timestamp() - interval '1 hour');
 
 -- name: attempts_of_queues
--- The same of webhooks that are still there, of queues whose names fit.
+-- The same for queues whose names match $2 and that still have a webhook.
 select coalesce(sum(a.attempts), 0)::bigint as attempts, coalesce(sum(a.succeeded), 0)::bigint as succeeded
 from queue as q
 join queue_activity as a on a.queue_id = q.id and a.at > (select clock_timestamp() - interval '1 hour')

@@ -1,9 +1,6 @@
 -- name: find
--- Queues by name, many callers at once.
-select
-    a.ord, q.id, q.project_id, q.name, q.number, q.version, q.type, q.visibility_timeout, q.delay, q.retention,
-    q.max_message_bytes, q.max_length, q.paused, q.created_at, q.updated_at, q.deduplication_window,
-    q.deduplicate_by_content, q.dead_letter_queue, q.max_receives, q.dead_letter_expired, q.urgencies
+-- Queues by name, for many callers at once.
+select a.ord, q.*
 from unnest($1::bigint[], $2::text[]) with ordinality as a (project_id, name, ord)
 join queue as q on q.project_id = a.project_id and q.name = a.name collate "C";
 
@@ -11,17 +8,16 @@ join queue as q on q.project_id = a.project_id and q.name = a.name collate "C";
 select id, name from queue where id = any($1::bigint[]);
 
 -- name: add_urgencies
--- Sends and claims that rely on the older version look the queue up again.
+-- The new version makes sends and claims that rely on the older one look the queue up again.
 update queue
 set urgencies = array(select distinct u.urgency from unnest(queue.urgencies || $2::smallint[]) as u (urgency) order by 1),
     version = version + 1
 where number = $1 and not urgencies @> $2::smallint[];
 
-
 -- name: by_age
--- Queues of a project from name $2 on and before $3, that match $4, $5 and $6, behind the place ($7, $8): those first whose
--- first ready message has waited longest, those without one after them by name. It looks at $9 of them, by name. With $11,
--- only at those that others name as their dead-letter queue.
+-- Queues of a project from name $2 on and before $3 that match $4, $5 and $6, after the position ($7, $8). The queue
+-- whose oldest ready message has waited longest comes first; queues without one come last, by name. Looks at $9 queues,
+-- by name; with $11, only at those that others name as their dead-letter queue.
 with moment as materialized (
     select clock_timestamp() as now
 ), looked as materialized (
@@ -31,7 +27,7 @@ with moment as materialized (
         and q.labels @> all($5::text[]::jsonb[]) and strpos(lower(q.name), lower($6)) > 0
         and (
             not $11::boolean
-            -- Not `exists`, which may read all queues at once.
+            -- Not `exists`, for which the planner may read all queues.
             or (
                 select true
                 from queue as s

@@ -1,7 +1,7 @@
 -- name: delete
--- Every settle locks its messages in the order of the arrays, which is that of queue and message: two of them never
--- wait for each other. A row that was changed while this waited for it is missing from the answer and is asked for
--- once more in a new statement, whose snapshot sees the newest version.
+-- Every settle locks its messages in the order of the arrays, which is that of queue id and message id, so two settles
+-- never deadlock. A row that was changed while the statement waited for its lock is missing from the result. The caller
+-- asks for it once more in a new statement, whose snapshot has the newest version.
 with target as materialized (
     select r.ord, r.queue_id, r.id, r.lease, r.action, held.ctid
     from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::smallint[]) with ordinality
@@ -26,7 +26,9 @@ with target as materialized (
 select ord from gone;
 
 -- name: extend
--- A renewal is missing from the answer where the lease ends at another time than the one that is renewed.
+-- A renewal is missing from the result if the lease ends at another time than $5. So is a lapsed lease of a fifo queue
+-- if another lease holds a message of its group by now: a group has one holder, which is found among its first messages
+-- (fifo.refresh). The caller holds the group.
 with target as materialized (
     select r.ord, r.timeout, held.ctid
     from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::interval[], $5::timestamptz[]) with ordinality
@@ -37,6 +39,22 @@ with target as materialized (
         from message as m
         where m.queue_number = queue.number and m.id = r.id and m.lease = r.lease
             and coalesce(m.visible_at = r.renewed, true)
+            and (
+                m.seq is null
+                or m.visible_at > clock_timestamp()
+                or not exists (
+                    select
+                    from (
+                        select o.lease, o.visible_at
+                        from message as o
+                        where o.queue_number = m.queue_number and o.message_group = m.message_group
+                            and o.seq is not null
+                        order by o.seq
+                        limit $6
+                    ) as other
+                    where other.lease <> m.lease and other.visible_at > clock_timestamp()
+                )
+            )
         for update
     ) as held
 )
@@ -48,8 +66,9 @@ where m.ctid = target.ctid
 returning target.ord, m.visible_at;
 
 -- name: release
--- An attempt that is given back was never made: the first one takes the time of the first receive with it. What has
--- no delivery left does not come back (see hold). Without a delay it is blocked: it keeps the webhook that it waits for.
+-- A delivery that is not counted leaves no trace: if it was the first one, the time of the first receive is cleared
+-- too. A message without a delivery left is not released (see hold). Without a delay the message is blocked: it keeps
+-- the webhook that it waits for.
 with target as materialized (
     select r.ord, r.queue_id, r.id, r.lease, r.delay, r.error, r.counted, r.remember, queue.max_receives, held.ctid
     from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::interval[], $5::text[], $6::boolean[], $7::boolean[])
@@ -66,7 +85,8 @@ with target as materialized (
     update message as m
     set visible_at = clock_timestamp() + coalesce(target.delay, interval '36500 days'),
         lease = null,
-        -- By a rule that is stricter than when it was received, it may have none left even so.
+        -- An uncounted delivery may be released without another one left, if the rule became stricter after the
+        -- receive.
         exhausted_at = case when m.receive_count > target.max_receives then clock_timestamp() + target.delay end,
         last_error = coalesce(target.error, m.last_error),
         receive_count = m.receive_count - (not target.counted and m.pushed_by is null)::integer,
@@ -85,7 +105,7 @@ with target as materialized (
 select ord, visible_at from freed;
 
 -- name: hold
--- What has to leave its queue: rejected, or released when there is no delivery left. Locked until it has (moves.move).
+-- Locks the messages that have to leave their queue (moves.move): rejected, or released without a delivery left.
 select r.ord, queue.number
 from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::boolean[]) with ordinality
     as r (queue_id, id, lease, rejected, ord)
@@ -104,9 +124,9 @@ select (extract(epoch from clock_timestamp())::bigint / 300) % 4, r.queue_id, r.
 from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::smallint[]) as r (queue_id, id, lease, action);
 
 -- name: recall
--- What is known of receipts that hold no message: whether the queue is still there, how the receipt was spent, and
--- whether its message was given out again since.
--- The queues are looked up first: otherwise the planner may look for the message in every queue there is.
+-- What is known of receipts that hold no message: whether the queue still exists, how the receipt was spent, and
+-- whether its message was leased again since.
+-- The queues are looked up first, because otherwise the planner may search every queue for the message.
 with asked as materialized (
     select r.ord, r.queue_id, r.id, r.lease, queue.number
     from unnest($1::bigint[], $2::uuid[], $3::bigint[]) with ordinality as r (queue_id, id, lease, ord)

@@ -1,10 +1,10 @@
 -- name: queues
--- Queues that keep messages for a time, as far as they were changed since $1.
+-- Queues with a retention that were changed since $1.
 select number, updated_at from queue where updated_at >= $1 and retention is not null order by updated_at;
 
 -- name: look
 -- The first message of each queue, by when it becomes visible and by when it was sent, from where earlier looks ended.
--- Queues that are gone, or keep messages for ever by now, are missing.
+-- Queues that were deleted, or have no retention any more, are missing.
 select
     q.number, q.retention,
     (
@@ -37,37 +37,37 @@ join queue as q on q.number = a.number
 where q.retention is not null;
 
 -- name: expire_waiting
--- These statements find what is to leave its queue, locked (store/moves.py takes it away). What has no delivery left goes
--- another way, and says so (moves.exhausted).
--- Messages that nobody has touched since they became visible: visible_at is then when their retention began.
+-- These statements find messages that have to leave their queue; store/messaging/moves.py locks and moves them.
+-- Messages without a delivery left are not among them: they leave with a reason of their own (dead_letters.exhausted).
+-- Messages that were not leased since they became visible: their retention began at visible_at.
 with mine as materialized (
     select number, retention, urgencies, clock_timestamp() as now from queue where number = $1
 ), old as materialized (
-    select mine.number, found.id, found.seq, found.size
+    select mine.number, found.id, found.version, found.seq, found.size
     from mine
     cross join unnest(mine.urgencies) as level (urgency)
     cross join lateral (
-        select m.id, m.seq, m.size
+        select m.id, m.xmin::text::bigint as version, m.seq, m.size
         from message as m
         where m.queue_number = mine.number and m.urgency = level.urgency
             and m.visible_at >= $2 and m.visible_at <= mine.now - mine.retention
             and m.expires_at is null and m.exhausted_at is null
-        order by m.visible_at
+        order by m.visible_at, m.seq
         limit $3
-        for update skip locked
     ) as found
 )
-select number, id, seq, size from old;
+select number, id, version, seq, size from old;
 
 -- name: expire_returned
--- The others: released or with a lease that ran out, so that visible_at has moved. Never one that is leased.
+-- The others: messages whose visible_at has changed because they were released or their lease ended. Never a leased
+-- one.
 with mine as materialized (
     select number, retention, clock_timestamp() as now from queue where number = $1
 ), old as materialized (
-    select mine.number, found.id, found.seq, found.size
+    select mine.number, found.id, found.version, found.seq, found.size
     from mine
     cross join lateral (
-        select m.id, m.seq, m.size
+        select m.id, m.xmin::text::bigint as version, m.seq, m.size
         from message as m
         where m.queue_number = mine.number and m.id >= $2 and m.id < $3
             and m.expires_at is null
@@ -75,36 +75,34 @@ with mine as materialized (
             and m.exhausted_at is null and not (m.lease is not null and m.visible_at > mine.now)
         order by m.id
         limit $4
-        for update skip locked
     ) as found
 )
-select number, id, seq, size from old;
+select number, id, version, seq, size from old;
 
 -- name: expire_moved
--- Those that came from another queue: sent long before their retention began, they may stand before where the look by
--- time of sending has come to.
+-- Messages that came from another queue. They may have been sent long before their retention began, so the look by time
+-- of sending may have passed their place already.
 with mine as materialized (
     select number, retention, clock_timestamp() as now from queue where number = $1
 ), old as materialized (
-    select mine.number, found.id, found.seq, found.size
+    select mine.number, found.id, found.version, found.seq, found.size
     from mine
     cross join lateral (
-        select m.id, m.seq, m.size
+        select m.id, m.xmin::text::bigint as version, m.seq, m.size
         from message as m
         where m.queue_number = mine.number and m.moved
             and m.first_visible_at <= mine.now - mine.retention
             and m.expires_at is null
             and m.exhausted_at is null and not (m.lease is not null and m.visible_at > mine.now)
-        order by m.first_visible_at
+        order by m.first_visible_at, m.seq
         limit $2
-        for update skip locked
     ) as found
 )
-select number, id, seq, size from old;
+select number, id, version, seq, size from old;
 
 -- name: kept
--- What was sent long enough ago to have expired and has not, being delayed or leased: the first of it, and when to look
--- again. For what is leased that is at once: its holder may release it at any time.
+-- Messages that were sent long enough ago to have expired, but are kept because they are delayed or leased: the first
+-- of them, and when to look again. For leased messages that is at once, as they may be released at any time.
 select
     (
         select m.id
@@ -122,7 +120,7 @@ from queue as q
 where q.number = $1;
 
 -- name: expire_own
--- Messages with a ttl of their own. The recursion hops from queue to queue along the partial index, which has only those.
+-- Messages with a ttl of their own. The recursion hops from queue to queue along the partial index of these messages.
 with recursive holder as (
     (select m.queue_number from message as m where m.expires_at is not null order by m.queue_number limit 1)
     union all
@@ -138,19 +136,18 @@ with recursive holder as (
 ), moment as materialized (
     select clock_timestamp() as now
 ), old as materialized (
-    select queue.number, found.id, found.seq, found.size
+    select queue.number, found.id, found.version, found.seq, found.size
     from moment
     cross join holder
     join queue on queue.number = holder.queue_number
     cross join lateral (
-        select m.id, m.seq, m.size
+        select m.id, m.xmin::text::bigint as version, m.seq, m.size
         from message as m
         where m.queue_number = holder.queue_number and m.expires_at <= moment.now
             and m.exhausted_at is null and not (m.lease is not null and m.visible_at > moment.now)
-        order by m.expires_at
+        order by m.expires_at, m.seq
         limit $1
-        for update skip locked
     ) as found
     limit $1
 )
-select number, id, seq, size from old;
+select number, id, version, seq, size from old;

@@ -2,8 +2,8 @@
 select number from retired_queue order by retired_at limit 1000;
 
 -- name: remove
--- A batch of a retired queue's messages, behind the last id of the batch before: what was deleted there would have to be
--- passed over again. Nothing comes back when another process is at it.
+-- Removes a batch of a retired queue's messages after the last id of the previous batch, whose dead rows are so not
+-- passed over again. Does nothing while another process works on the same queue.
 with mine as materialized (
     select number from retired_queue where number = $1 for update skip locked
 ), batch as materialized (
@@ -22,7 +22,7 @@ with mine as materialized (
 ), rooms as (
     delete from queue_room using mine where queue_room.queue_number = mine.number
 ), groups as (
-    -- There are no more of them than messages.
+    -- There are no more groups than messages.
     delete from fifo_group
     where ctid = any(array(
         select g.ctid from mine join fifo_group as g on g.queue_number = mine.number limit $3
@@ -40,7 +40,7 @@ with mine as materialized (
 select (select count(*) from gone) as removed, (select id from batch order by id desc limit 1) as last_id;
 
 -- name: forget
--- A send that began before the purge or delete may still add a message: no statement lasts a minute.
+-- A send that began before the purge or delete may still add a message, but no statement lasts a minute.
 delete from retired_queue as r
 where r.number = $1 and r.retired_at < clock_timestamp() - interval '1 minute'
     and not exists (select from message as m where m.queue_number = r.number)

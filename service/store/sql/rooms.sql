@@ -1,6 +1,6 @@
 -- name: enter
--- Whoever sends within what was granted shares this lock until it commits; whoever counts has it alone (`count`), so that
--- nobody's messages are under way meanwhile.
+-- A transaction that sends within a grant shares this lock until it commits. A count takes it exclusively (`close`), so
+-- that no messages are being stored meanwhile.
 select pg_advisory_xact_lock_shared($1::bigint);
 
 -- name: granted
@@ -10,12 +10,13 @@ select grant_id, version, permits from queue_room where queue_number = $1 and pr
 select pg_advisory_xact_lock($1::bigint);
 
 -- name: count
--- Counts no further than it has to.
+-- Counts up to $2 messages, which is as far as it needs to.
 select count(*) as length
 from (select from message where queue_number = $1 limit $2) as counted;
 
 -- name: grant
--- Share what is left with those who have sent lately, and forget the others.
+-- Divides the room $4 equally between this process and the others that counted in the last ten seconds; forgets the
+-- rest.
 with recent as (
     select process from queue_room
     where queue_number = $1 and process <> $2 and used_at > clock_timestamp() - interval '10 seconds'

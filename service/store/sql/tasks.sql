@@ -1,19 +1,19 @@
 -- name: redrive
--- The next messages of a standard dead-letter queue by id: where each is to go, if it is free. What came there after the
--- task was made has failed again, and stays. Those that are leased, or in somebody's hands at this moment, are left alone.
+-- The next messages of a standard dead-letter queue by id, and the queue that each is to go to if it is free. Messages
+-- that came after the task was created have failed again, and stay. Leased messages are skipped.
 with moment as materialized (
     select clock_timestamp() as now
 )
-select next.id, next.size, '' as name, null::bigint as seq, free.id is not null as free, coalesce($5, source.number) as to_number
+select next.id, next.size, '' as name, null::bigint as seq, free.id is not null as free, free.version,
+    coalesce($5, source.number) as to_number
 from (
     select m.id, m.size from message as m where m.queue_number = $1 and m.id > $2 order by m.id limit $3
 ) as next
 left join lateral (
-    select m.id, m.dead_letter ->> 'source_queue' as source
+    select m.id, m.xmin::text::bigint as version, m.dead_letter ->> 'source_queue' as source
     from message as m
     where m.queue_number = $1 and m.id = next.id and m.first_visible_at <= $4
         and not (m.lease is not null and m.visible_at > (select now from moment))
-    for update skip locked
 ) as free on true
 left join lateral (
     select q.number
@@ -24,11 +24,12 @@ left join lateral (
 order by next.id;
 
 -- name: redrive_fifo
--- The same by group and place, so that each group keeps its order. A group that is held is left alone as a whole.
+-- The same by group and place, so that each group keeps its order. A held group is skipped as a whole.
 with moment as materialized (
     select clock_timestamp() as now
 )
-select next.id, next.size, next.name, next.seq, free.id is not null as free, coalesce($6, source.number) as to_number
+select next.id, next.size, next.name, next.seq, free.id is not null as free, free.version,
+    coalesce($6, source.number) as to_number
 from (
     select m.id, m.size, m.message_group as name, m.seq
     from message as m
@@ -37,13 +38,12 @@ from (
     limit $4
 ) as next
 left join lateral (
-    select m.id, m.dead_letter ->> 'source_queue' as source
+    select m.id, m.xmin::text::bigint as version, m.dead_letter ->> 'source_queue' as source
     from message as m
     join fifo_group as g on g.queue_number = m.queue_number and g.name = m.message_group
     where m.queue_number = $1 and m.id = next.id and m.first_visible_at <= $5
         and g.ready_at <= (select now from moment)
         and not (m.lease is not null and m.visible_at > (select now from moment))
-    for update of m skip locked
 ) as free on true
 left join lateral (
     select q.number

@@ -1,5 +1,5 @@
 -- name: find
--- Topics of these projects and names, each with its subscriptions in one row, by name.
+-- Topics by project and name, each in one row with its subscriptions, by their names.
 select
     a.ord, topic.*,
     coalesce(
@@ -13,9 +13,3 @@ select
     )::text as subscriptions
 from unnest($1::bigint[], $2::text[]) with ordinality as a (project_id, name, ord)
 join topic on topic.project_id = a.project_id and topic.name = a.name;
-
--- name: current
--- Which topics are still as their publishers have seen them. What changes them after this comes after the publish.
-select a.ord
-from unnest($1::bigint[], $2::bigint[]) with ordinality as a (number, version, ord)
-join topic on topic.number = a.number and topic.version = a.version;

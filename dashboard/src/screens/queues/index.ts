@@ -1,0 +1,2 @@
+export { Queues } from "./list";
+export { QueueScreen } from "./queue";

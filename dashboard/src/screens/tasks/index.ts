@@ -1,0 +1,2 @@
+export { numberOrNull, RateField, TaskForm } from "./form";
+export { Tasks } from "./list";

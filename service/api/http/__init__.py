@@ -1,0 +1,1 @@
+"""HTTP itself: connections, requests, responses and problems. Nothing here depends on queues."""

@@ -1,0 +1,1 @@
+"""The hot operations over HTTP: sending, receiving, settling, publishing and transactions."""

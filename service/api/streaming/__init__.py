@@ -1,0 +1,1 @@
+"""Streams: WebSocket, Socket.IO and server-sent events."""

@@ -1,0 +1,1 @@
+"""Limits of projects, enforced over all processes."""

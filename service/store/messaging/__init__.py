@@ -1,0 +1,1 @@
+"""Storing, leasing, settling and moving messages."""

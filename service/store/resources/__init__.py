@@ -1,0 +1,1 @@
+"""Configuration in the database: queues, topics, webhooks, keys and projects."""

@@ -1,0 +1,1 @@
+"""Looking at messages and counting them, without an effect on what consumers get; deleting single messages."""

@@ -1,0 +1,1 @@
+"""Work in the background: tasks, expiry, dead letters, clean-up."""
