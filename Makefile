@@ -3,6 +3,9 @@
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 
+# The tests start the service hundreds of times; without bytecode, each start would compile it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 

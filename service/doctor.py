@@ -17,7 +17,7 @@ from service import embedded
 from service.settings import Settings
 from service.store.database import secret_keys
 from service.store.database.connections import DISK_FULL, ISOLATION, READ_ONLY
-from service.store.database.migrate import SchemaMismatch, check, head
+from service.store.database.schema import SchemaMismatch, check, head
 
 _OLDEST_POSTGRES = 150000
 _CLOCK_TOLERANCE = timedelta(seconds=1)

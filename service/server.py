@@ -32,7 +32,7 @@ from service.settings import Deployment, Settings
 from service.starting import Waiting, waiting
 from service.store.database import pooler
 from service.store.database.connections import DISK_FULL
-from service.store.database.migrate import check, migrate
+from service.store.database.schema import check, current, head
 from service.store.database.secret_keys import claim
 from service.store.store import SESSIONS
 from service.supervisor import Supervisor
@@ -207,7 +207,7 @@ async def prepare(deployment: Deployment, answering: Waiting) -> None:
         SchemaMismatch: The schema is of another version, and upgrading it is disabled or impossible.
         WrongSecretKey: The database uses another secret key.
     """
-    see_to_schema = migrate if deployment.settings.auto_migrate else check
+    see_to_schema = _migrate if deployment.settings.auto_migrate else check
     attempts_until_logged = log_interval = 1
     while True:
         try:
@@ -226,6 +226,14 @@ async def prepare(deployment: Deployment, answering: Waiting) -> None:
             raise CannotServe(message) from error
         else:
             return
+
+
+async def _migrate(url: str) -> None:
+    """Upgrade the schema if it is not the one that this version works with. Raises SchemaMismatch."""
+    if await current(url) != head():
+        from service.store.database.migrate import migrate  # noqa: PLC0415 - most starts do not need it, see `schema`
+
+        await migrate(url)
 
 
 async def _check_pooler(deployment: Deployment) -> None:

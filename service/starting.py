@@ -13,17 +13,25 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from service.api.http.body import send_answer
+from service.api.http.cycle import CLOSE
 from service.api.http.edge import Edge
 from service.errors import Unavailable
+from service.prompt_server import PromptServer
 
 # A quicker startup needs no temporary server; clients that connect meanwhile wait for the service itself.
 _GRACE_SECONDS = 0.3
+# How long the temporary server still answers connections that it accepted just before it ends.
+_LAST_SECONDS = 0.05
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _ALIVE = b'{"status":"ok"}'
 
 
 class Waiting:
-    """An ASGI application that answers requests until the service is ready."""
+    """An ASGI application that answers requests until the service is ready.
+
+    Every response closes its connection: the service takes over the listening socket, not the connections, and a
+    request on a connection that the client kept could be lost.
+    """
 
     def __init__(self) -> None:
         # Anonymous clients can read it, so it must not contain addresses or names.
@@ -32,9 +40,11 @@ class Waiting:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer /healthz with 200; raise Unavailable for all other paths."""
         if scope["path"] != "/healthz":
-            raise Unavailable(f"{self.reason} Retry the request.")
+            problem = Unavailable(f"{self.reason} Retry the request.")
+            problem.headers["Connection"] = "close"
+            raise problem
         kind = (b"content-type", b"application/json")
-        await send_answer(send, 200, [kind, (b"content-length", b"%d" % len(_ALIVE))], _ALIVE)
+        await send_answer(send, 200, [kind, (b"content-length", b"%d" % len(_ALIVE)), CLOSE], _ALIVE)
 
 
 @contextlib.contextmanager
@@ -51,29 +61,40 @@ def waiting(listener: socket.socket, protocols: dict[str, Any]) -> Iterator[Wait
             server_header=False,
             timeout_graceful_shutdown=1,
         )
-        server = _WaitingServer(config)
-        thread = threading.Thread(target=_serve, args=(server, copy, over), name="waiting", daemon=True)
+        thread = threading.Thread(target=_serve, args=(_WaitingServer(config), copy, over), name="waiting", daemon=True)
         with _ended_by_signals():
             thread.start()
             try:
                 yield app
             finally:
                 over.set()
-                server.should_exit = True
                 thread.join()
 
 
-class _WaitingServer(uvicorn.Server):
-    """A server that does not handle signals."""
+class _WaitingServer(PromptServer):
+    """A server that does not handle signals, and answers everything that it accepted."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_LAST_SECONDS)
+        await super().shutdown(sockets)
 
-def _serve(server: uvicorn.Server, listener: socket.socket, over: threading.Event) -> None:
+
+def _serve(server: _WaitingServer, listener: socket.socket, over: threading.Event) -> None:
     if not over.wait(_GRACE_SECONDS):
-        asyncio.run(server.serve(sockets=[listener]))
+        asyncio.run(_serve_until(server, listener, over))
+
+
+async def _serve_until(server: _WaitingServer, listener: socket.socket, over: threading.Event) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await asyncio.to_thread(over.wait)
+    server.stop()
+    await serving
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import pytest
 
 from service.api.resources import health
 from service.domain import sends
-from service.store.database import connections, migrate, patience, reads, transaction
+from service.store.database import connections, migrate, patience, reads, schema, transaction
 
 TIMES = 6
 _BOUNDS = [
@@ -15,6 +15,7 @@ _BOUNDS = [
         (connections, "STATEMENT_SECONDS"),
         (connections, "CONNECT_SECONDS"),
         (migrate, "CONNECT_SECONDS"),
+        (schema, "CONNECT_SECONDS"),
         (reads, "_PATIENCE_SECONDS"),
         (sends, "_TRY_SECONDS"),
         (health, "PROBE_SECONDS"),

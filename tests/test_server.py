@@ -310,9 +310,11 @@ def test_a_start_waits_for_a_database_that_comes_up_later_and_says_so(data_folde
         pass
     with starting(tmp_path / "log", data_folder, database_url=url, secret_key=_SECRET) as (process, client):
         assert becomes_true(lambda: "database_awaited" in (tmp_path / "log").read_text())
-        assert client.get("/healthz").json() == {"status": "ok"}
+        alive = client.get("/healthz")
+        assert (alive.json(), alive.headers["connection"]) == ({"status": "ok"}, "close")
         for path in ("/readyz", "/v1/queues"):
             answer = client.get(path)
+            assert answer.headers["connection"] == "close"
             assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (
                 503,
                 "unavailable",
@@ -340,7 +342,7 @@ def test_a_start_that_waits_for_its_database_logs_less_and_less_and_ends_at_a_si
         if next(tries, None) is not None:
             raise ConnectionRefusedError
 
-    monkeypatch.setattr(server, "migrate", away)
+    monkeypatch.setattr(server, "_migrate", away)
     monkeypatch.setattr(server, "claim", lambda *_: asyncio.sleep(0))
     asyncio.run(server.prepare(deployment("postgresql://nowhere/none"), waited))
     assert told == ["database_awaited"] * 9

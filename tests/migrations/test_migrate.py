@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from importlib import resources
 
 import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from service.store.database import migrate as migrations
-from service.store.database.migrate import SchemaMismatch, check, current, downgrade, head, migrate
+from service.store.database import schema
+from service.store.database.migrate import downgrade, migrate
+from service.store.database.schema import SchemaMismatch, check, current, head, revisions
 from service.store.database.tables import metadata
 
 pytestmark = pytest.mark.anyio
@@ -51,8 +55,9 @@ async def fingerprint(url: str) -> list[str]:
     return [row[0] for row in await fetch(url, _FINGERPRINT)]
 
 
-def revisions() -> list[str]:
-    return [script.revision for script in reversed(list(migrations._scripts().walk_revisions()))]
+def test_the_revisions_are_the_ones_that_alembic_finds_in_their_order() -> None:
+    scripts = ScriptDirectory(str(resources.files("migrations")))
+    assert list(revisions()) == [script.revision for script in reversed(list(scripts.walk_revisions()))]
 
 
 async def test_up_down_up_gives_the_schema_of_a_fresh_install(empty_database: str) -> None:
@@ -164,7 +169,7 @@ async def test_what_fails_leaves_nothing_behind(empty_database: str) -> None:
 
 
 async def test_a_server_that_is_too_old_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migrations, "_OLDEST_POSTGRES", 99)
+    monkeypatch.setattr(schema, "OLDEST_POSTGRES", 99)
     for verb in (migrate, check):
         with pytest.raises(SchemaMismatch, match="too old: 99 or newer"):
             await verb(database)

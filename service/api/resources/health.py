@@ -13,7 +13,7 @@ from service.api.kit.state import MeteredQueuesOf, StoreOf
 from service.errors import Unavailable
 from service.store.database import health
 from service.store.database.connections import DISK_FULL, READ_ONLY, disk_was_full
-from service.store.database.migrate import head
+from service.store.database.schema import head
 from service.store.database.secret_keys import is_one_of
 from service.store.views.metered import MeteredQueues
 from service.telemetry import (

@@ -1,4 +1,4 @@
-"""The schema's version: finding it, and migrating a database to another one."""
+"""Change the schema of a database from one revision to another."""
 
 import asyncio
 import contextlib
@@ -9,25 +9,20 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from service.store.database.connections import CONNECT_SECONDS, ISOLATION, through
+from service.store.database.schema import SchemaMismatch, current, head, refuse_newer, refuse_old_server
 
 # An arbitrary number, the same in every process, so that one process migrates and the others wait for it.
 _LOCK = 7_236_837_012_837_465
-_OLDEST_POSTGRES = 15
 _LOCK_TIMEOUT = "5s"
 _REST_SECONDS = 1.0
 _TRIES = 24
 _LOCK_NOT_AVAILABLE = "55P03"
-
-
-class SchemaMismatch(Exception):  # noqa: N818 - it says what is wrong
-    """The database's schema is not the one that this version works with; the message is for the operator."""
 
 
 async def migrate(url: str) -> None:
@@ -68,42 +63,6 @@ async def downgrade(url: str, revision: str) -> None:
     await _within_transaction(url, lambda config: command.downgrade(config, revision))
 
 
-async def current(url: str) -> str | None:
-    """Return the schema's revision, or None for an empty database."""
-    async with _connection(url) as connection:
-        return await connection.run_sync(_current)
-
-
-async def check(url: str) -> None:
-    """Check that the schema is the one that this version works with.
-
-    Raises:
-        SchemaMismatch: it is not; the message says what to run.
-    """
-    found = await current(url)
-    _refuse_newer(found)
-    if found != head():
-        message = f"The schema is at revision {found or 'none'}, this version needs {head()}: run `restante migrate`."
-        raise SchemaMismatch(message)
-
-
-def head() -> str:
-    """Return the revision that this version works with."""
-    revision = _scripts().get_current_head()
-    assert revision is not None  # noqa: S101 - there is a first migration
-    return revision
-
-
-def _refuse_newer(found: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if found is not None and found not in known:
-        message = (
-            f"The schema is at revision {found}, which this version of Restante does not know: a newer one has "
-            "migrated it. Run that version, or restore a backup made before its migration."
-        )
-        raise SchemaMismatch(message)
-
-
 async def _within_transaction(url: str, run: Callable[[Config], None]) -> None:
     """Run an Alembic command in one transaction that no other migration runs beside."""
     async with _connection(url) as connection, connection.begin():
@@ -115,29 +74,22 @@ async def _within_transaction(url: str, run: Callable[[Config], None]) -> None:
 
 
 def _run(connection: Connection, run: Callable[[Config], None]) -> None:
-    _refuse_newer(_current(connection))
+    refuse_newer(_current(connection))
     run(_config(connection))
 
 
 def _current(connection: Connection) -> str | None:
-    major = int((connection.dialect.server_version_info or (_OLDEST_POSTGRES,))[0])
-    if major < _OLDEST_POSTGRES:
-        message = f"PostgreSQL {major} is too old: {_OLDEST_POSTGRES} or newer is needed."
-        raise SchemaMismatch(message)
+    refuse_old_server(int((connection.dialect.server_version_info or (0,))[0]))
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection) -> Config:
     config = Config()
     # A `%` in the path would be read as the start of a variable.
     config.set_main_option("script_location", str(resources.files("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     config.attributes["connection"] = connection
     return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
 
 
 @contextlib.asynccontextmanager

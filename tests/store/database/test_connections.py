@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.model import QueueConfig
 from service.store.database import known_types
 from service.store.database.connections import connect, create_engine, settle_down
-from service.store.database.migrate import check, migrate
+from service.store.database.migrate import migrate
+from service.store.database.schema import check
 from service.store.database.transaction import driver, transaction
 from service.store.resources import projects, queues
 from service.store.resources.queues import QueueFilter
