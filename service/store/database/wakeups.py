@@ -28,6 +28,8 @@ HEARTBEAT_SECONDS = 1.0
 # After this many heartbeats of its own that it did not receive, a listener is broken, even if its socket is open.
 # Beats are counted instead of time, because a process that stood still for a while could not receive any.
 DEAF_BEATS = 2
+# A process that was not heard of for so many heartbeats has ended.
+_PEER_BEATS = 3.5
 _DEBOUNCE_SECONDS = 0.003
 _PAYLOAD_BYTES = 7900
 # Within this time a process confirms what it has cached of a project, or looks it up again.
@@ -58,6 +60,8 @@ class Wakeups:
         self.project_changed: Heard = _nothing
         self._me = secrets.token_hex(4)
         self._peers: dict[str, float] = {}
+        # Until then, other processes may be listening that this one has not heard of.
+        self._acquainted_at = 0.0
         self._pending_ready: dict[int, None] = {}
         self._pending_changed: dict[int, None] = {}
         self._pending_told: list[str] = []
@@ -100,7 +104,7 @@ class Wakeups:
 
     def ready(self, queue_id: int) -> None:
         """Notify other processes that messages of this queue have become visible, or will soon."""
-        if self._peers:
+        if self._peers or time.monotonic() < self._acquainted_at:
             self._pending_ready[queue_id] = None
             self._stir.set()
 
@@ -188,7 +192,7 @@ class Wakeups:
             self._beat_now()
             self._each_second()
             now = time.monotonic()
-            self._peers = {peer: at for peer, at in self._peers.items() if now - at < 3.5 * HEARTBEAT_SECONDS}
+            self._peers = {peer: at for peer, at in self._peers.items() if now - at < _PEER_BEATS * HEARTBEAT_SECONDS}
             if self._unheard_beats >= DEAF_BEATS:
                 self._lost.set()
             self._unheard_beats += 1
@@ -221,6 +225,7 @@ class Wakeups:
         self._listener.add_termination_listener(lambda _connection: lost.set())
         await self._listener.add_listener(CHANNEL, self._hear)
         self._lost, self._unheard_beats = lost, 0
+        self._acquainted_at = time.monotonic() + _PEER_BEATS * HEARTBEAT_SECONDS
         LISTENER_UP.set(1)
         self._listening.set()
         self._beat_now()

@@ -11,6 +11,7 @@ import structlog
 from service.log import Seldom
 from service.store.database import wakeups
 from service.store.database.wakeups import CHANNEL
+from service.store.messaging import receives
 from tests.in_process import Service, in_process
 
 pytestmark = pytest.mark.anyio
@@ -109,7 +110,10 @@ async def test_notifications_that_the_server_refuses_are_logged_once_a_minute_an
     assert (await service.root.get("/readyz")).status_code == 200
 
 
-async def test_the_first_messages_after_a_start_wake_receives_at_other_processes(database: str) -> None:
+async def test_the_first_messages_after_a_start_wake_receives_at_other_processes(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receives, "POLL_SECONDS", 60.0)
     async with in_process(database) as first:
         await first.queue()
         receive = {"wait": 10}
@@ -119,7 +123,7 @@ async def test_the_first_messages_after_a_start_wake_receives_at_other_processes
                 parked = asyncio.create_task(receiver.root.post("/v1/queues/q/messages/receive", json=receive))
                 while not receiver.app._store.claims.waiting:  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.01)
-                began = time.monotonic()
+                # The heartbeats of the others may still be on their way.
+                second.app._store.wakeups._peers.clear()
                 await sender.root.post("/v1/queues/q/messages", json={"body": 1})
                 assert len((await parked).json()["messages"]) == 1
-                assert time.monotonic() - began < 0.5
