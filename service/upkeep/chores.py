@@ -17,21 +17,22 @@ from service.upkeep.upkeep import Chore
 
 def chores(store: Store, keyring: Keyring, tallies: Tallies, metered: MeteredQueues) -> Mapping[str, Chore]:
     """Return the chores of a process by name. The names are a label in the metrics."""
+    # The first rounds begin in this order, so first comes what consumers, keys and limits wait for.
     return {
         "dead_letters": partial(rounds.round_of_dead_letters, store),
+        "parked": partial(rounds.round_of_shares, store),
+        "watched": partial(rounds.round_of_watched, store),
+        "tasks": Tasks(store).round,
         "retention": Retention(store).round,
         "retired": partial(rounds.round_of_retired, store),
-        "settlements": partial(rounds.round_of_settlements, store),
-        "attempts": partial(rounds.round_of_attempts, store),
-        "deduplication": partial(rounds.round_of_deduplication, store),
-        "keys": partial(rounds.round_of_keys, store, keyring),
-        "tasks": Tasks(store).round,
+        "tallies": partial(rounds.round_of_long_queues, tallies),
+        "metered": partial(rounds.round_of_metered, metered),
         "activity": Records(partial(activity.write, store.engine), partial(activity.remove_old, store.engine)).round,
         "consumers": Records(store.consumers.write, partial(consumers.remove_old, store.engine)).round,
+        "keys": partial(rounds.round_of_keys, store, keyring),
+        "settlements": partial(rounds.round_of_settlements, store),
+        "deduplication": partial(rounds.round_of_deduplication, store),
+        "attempts": partial(rounds.round_of_attempts, store),
         "unused": partial(rounds.round_of_unused, store),
-        "watched": partial(rounds.round_of_watched, store),
-        "parked": partial(rounds.round_of_shares, store),
-        "metered": partial(rounds.round_of_metered, metered),
-        "tallies": partial(rounds.round_of_long_queues, tallies),
         "storage": partial(rounds.round_of_storage, store),
     }

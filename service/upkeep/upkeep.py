@@ -17,6 +17,9 @@ Chore = Callable[[], Awaitable[timedelta]]
 
 _FIRST_BACKOFF = timedelta(seconds=0.5)
 _LONGEST_BACKOFF = timedelta(seconds=30)
+# The first rounds of two chores begin so far apart. If all began at once, they would take most of the pool and of the
+# processor while the first requests arrive.
+_APART = timedelta(seconds=0.1)
 
 
 class Upkeep:
@@ -30,7 +33,8 @@ class Upkeep:
         """Start every loop."""
         loop = asyncio.get_running_loop()
         self._tasks = [
-            loop.create_task(_keep(name, chore), name=f"upkeep-{name}") for name, chore in self._chores.items()
+            loop.create_task(_keep(name, chore, _APART * place), name=f"upkeep-{name}")
+            for place, (name, chore) in enumerate(self._chores.items())
         ]
 
     async def close(self) -> None:
@@ -41,9 +45,10 @@ class Upkeep:
             await settle_down(task)
 
 
-async def _keep(name: str, chore: Chore) -> None:
-    """Run a chore for ever, with growing pauses after failures."""
+async def _keep(name: str, chore: Chore, delay: timedelta) -> None:
+    """Run a chore for ever, first after `delay`, with growing pauses after failures."""
     backoff = _FIRST_BACKOFF
+    await asyncio.sleep(delay.total_seconds())
     while True:
         rest = await do_round(name, chore)
         if rest is None:
