@@ -18,9 +18,10 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start the system's Chromium. Module-scoped, because its event loop has to end before other tests start theirs."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    # The first one draws no window, which takes a third off the time of a test.
+    chromium = shutil.which("chromium-headless-shell") or shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        pytest.skip("there is no chromium (on Debian: apt install chromium)")
+        pytest.skip("there is no chromium (on Debian: apt install chromium-headless-shell)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
