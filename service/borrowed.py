@@ -20,11 +20,12 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "uvicorn.protocols.http.httptools_impl": {
         "STATUS_LINE": (),
         "HttpToolsProtocol": (
-            *("connection_made", "data_received", "eof_received", "connection_lost", "pause_writing", "shutdown"),
+            *("connection_made", "data_received", "eof_received", "connection_lost", "shutdown"),
+            *("pause_writing", "resume_writing"),
             *("on_message_begin", "on_header", "on_body", "on_message_complete", "on_headers_complete"),
             *("on_response_complete", "_start_asgi_task", "handle_websocket_upgrade"),
             *("app", "loop", "logger", "access_logger", "server_state", "connections", "flow", "transport", "cycle"),
-            *("pipeline", "scope", "headers", "expect_100_continue", "parser", "url", "timeout_keep_alive"),
+            *("pipeline", "scope", "headers", "parser", "url", "timeout_keep_alive"),
         ),
         "RequestResponseCycle": (
             *("receive", "send", "scope", "transport", "flow", "logger", "access_logger", "access_log", "keep_alive"),

@@ -53,8 +53,9 @@ class App:
         self._api.state.test_webhook = self._dispatcher.test
         add_operations(self._api, performer)
         api: ASGIApp = self._api if traces is None else Traced(self._api, traces)
-        front = Express(api, performer) if settings.express else api
-        self._front = CrossOrigin(front, settings.allowed_origins) if settings.allowed_origins else front
+        self._front = CrossOrigin(api, settings.allowed_origins) if settings.allowed_origins else api
+        # The hot operations, which the connections answer themselves.
+        self.find = Express(performer).find if settings.express else None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve a request, or handle the server's startup and shutdown."""

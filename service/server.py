@@ -22,7 +22,7 @@ import uvicorn
 import uvloop
 
 from service import embedded, log, tracing
-from service.api.http.protocol import Protocol
+from service.api.http.protocol import Find, Protocol
 from service.api.http.websocket_protocol import WebSocketProtocol
 from service.banner import address, banner
 from service.main import App, create_app
@@ -59,12 +59,12 @@ _MAX_OPEN_FILES = 65_536
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def protocols(settings: Settings) -> dict[str, Any]:
-    """Return uvicorn's configuration of the protocols."""
+def protocols(settings: Settings, find: Find | None = None) -> dict[str, Any]:
+    """Return uvicorn's configuration of the protocols. `find` returns the hot operation of a request."""
     return {
         "interface": "asgi3",
         "lifespan": "on",
-        "http": Protocol,
+        "http": partial(Protocol, find=find),
         "timeout_keep_alive": settings.keep_alive,
         "headers": [("keep-alive", f"timeout={settings.keep_alive:.0f}")],
         "ws": WebSocketProtocol,
@@ -320,7 +320,7 @@ class _Server(PromptServer):
         super().__init__(
             uvicorn.Config(
                 app,
-                **protocols(settings),
+                **protocols(settings, app.find),
                 access_log=False,
                 log_config=None,
                 proxy_headers=False,

@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ class Tracing:
         with self._tracer.start_as_current_span(name, context=context, kind=kind, links=links) as span:
             yield span
 
-    def request(self, name: str, headers: list[tuple[bytes, bytes]]) -> AbstractContextManager[Span]:
+    def request(self, name: str, headers: Iterable[tuple[bytes, bytes]]) -> AbstractContextManager[Span]:
         """Create a span around the handling of a request."""
         parent = {
             key.decode("latin-1"): value.decode("latin-1")

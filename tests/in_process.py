@@ -85,7 +85,7 @@ async def served(built_from: Deployment, *, port: int = 0, bare: bool = False) -
     """Run a service that is built from this."""
     app = create_app(built_from)
     async with (
-        _served(app, port, protocols(built_from.settings) | (_BARE if bare else {})) as url,
+        _served(app, port, protocols(built_from.settings, app.find) | (_BARE if bare else {})) as url,
         _client(url, {"Authorization": f"Bearer {ROOT_KEY}"}) as root,
     ):
         sql = await asyncpg.connect(built_from.database_url)

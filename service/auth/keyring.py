@@ -103,13 +103,13 @@ class Keyring:
             return known
         presented = _presented(authorization)
         asked = (sha256(authorization or b"").digest(), project)
-        if self.is_root(authorization):
-            return await self._admit(asked, self._operator_in(project))
-        if not is_secret(presented):
+        is_root = self.is_root(authorization)
+        if not is_root and not is_secret(presented):
             raise Unauthenticated
         task = self._asking.get(asked)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._admit(asked, self._holder_of(presented, project)))
+        if task is None or fresh:
+            found = self._operator_in(project) if is_root else self._holder_of(presented, project)
+            task = asyncio.get_running_loop().create_task(self._admit(asked, found))
             self._asking[asked] = task
             task.add_done_callback(lambda _task: self._asking.pop(asked, None))
         return await asyncio.shield(task)

@@ -1,10 +1,12 @@
 """Checks of a caller's scopes and queue patterns."""
 
+from collections.abc import Iterable
+
 from service.errors import Forbidden
 from service.model import Caller, Scope
 
 
-def require(caller: Caller, *scopes: Scope) -> None:
+def require(caller: Caller, scopes: Iterable[Scope]) -> None:
     """Raise Forbidden unless the key has all of these scopes."""
     for scope in scopes:
         if not caller.has_scope(scope):

@@ -1,8 +1,8 @@
 """Receiving: lease the messages that are ready, or wait in the queue's line until one is."""
 
 import asyncio
-from collections.abc import Awaitable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from service.errors import Problem, QuotaExceeded
 from service.message import Via
 from service.model import Caller, Queue
+from service.store.messaging.receives import Claims
 from service.store.messaging.sends import StaleQueue
 from service.store.messaging.takers import Taker
 from service.store.messaging.waiting import Ask, Claimed
@@ -30,11 +31,11 @@ class ClientAdmission(Protocol):
 class Client(Protocol):
     """The client of a receive, which may disconnect or lose its admission while it waits."""
 
-    def left(self) -> Awaitable[None]:
-        """Wait until the client has disconnected."""
-
     def has_left(self) -> bool:
         """Return whether the client has disconnected."""
+
+    def leaving(self, leave: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `leave` when the client disconnects within the block, or at once if it has already."""
 
     def admitted(self) -> AbstractContextManager[ClientAdmission]:
         """Hold the client's admission for as long as it waits."""
@@ -144,13 +145,10 @@ async def _answer(
 ) -> Claimed | None:
     """Wait for the answer; leave the line when the client disconnects, its admission ends, or the time is over."""
     try:
-        if ask.may_wait and admission is not None:
-            await _first_of(ask.answer, client, admission, seconds)
-            if ask.answer.done() or client.has_left() or admission.ended.done():
-                store.claims.leave(queue, ask)
-            else:
-                store.claims.time_over(queue, ask)
-        return await ask.answer
+        if not ask.may_wait or admission is None:
+            return await ask.answer
+        with _leaving(store.claims, queue, ask, client, admission=admission, seconds=seconds):
+            return await ask.answer
     except asyncio.CancelledError:
         store.claims.leave(queue, ask)
         if (claimed := _claimed(ask.answer)) is not None:
@@ -164,13 +162,20 @@ def _claimed(answer: "asyncio.Future[Claimed | None]") -> Claimed | None:
     return answer.result() if has_come else None
 
 
-async def _first_of(
-    answer: "asyncio.Future[Claimed | None]", client: Client, admission: ClientAdmission, seconds: float
-) -> None:
-    """Wait for the answer, for the client to disconnect, for its admission to end, or for `seconds` to pass."""
-    left = asyncio.ensure_future(client.left())
+@contextmanager
+def _leaving(
+    claims: Claims, queue: Queue, ask: Ask, client: Client, *, admission: ClientAdmission, seconds: float
+) -> Iterator[None]:
+    """Have the ask answered with nothing when its client need not wait any longer."""
+
+    def leave(_ended: object = None) -> None:
+        claims.leave(queue, ask)
+
+    timer = asyncio.get_running_loop().call_later(max(seconds, 0), claims.time_over, queue, ask)
+    admission.ended.add_done_callback(leave)
     try:
-        ends = (answer, left, admission.ended)
-        await asyncio.wait(ends, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
+        with client.leaving(leave):
+            yield
     finally:
-        left.cancel()
+        timer.cancel()
+        admission.ended.remove_done_callback(leave)

@@ -70,20 +70,34 @@ class _StreamClient:
     """The client of a stream as `receive` sees it."""
 
     def __init__(self, admission: ClientAdmission) -> None:
-        self.gone = asyncio.Event()
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._admission = admission
 
     def admitted(self) -> contextlib.AbstractContextManager[ClientAdmission]:
         """Return the connection's admission, which lasts as long as the connection."""
         return contextlib.nullcontext(self._admission)
 
-    async def left(self) -> None:
-        """Wait until the connection has ended."""
-        await self.gone.wait()
-
     def has_left(self) -> bool:
         """Return whether the connection has ended."""
-        return self.gone.is_set()
+        return self.gone.done()
+
+    @contextlib.contextmanager
+    def leaving(self, leave: Callable[[], None]) -> Iterator[None]:
+        """Call `leave` when the connection ends within the block."""
+
+        def left(_gone: object) -> None:
+            leave()
+
+        self.gone.add_done_callback(left)
+        try:
+            yield
+        finally:
+            self.gone.remove_done_callback(left)
+
+    def leave(self) -> None:
+        """Record that the connection has ended."""
+        if not self.gone.done():
+            self.gone.set_result(None)
 
 
 class Session:
@@ -189,9 +203,7 @@ class Session:
         """Renew the leases of held messages slice by slice, each up to its visibility timeout."""
         while not self._client.has_left():
             await self._holds.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RENEW_SECONDS):
-                    await self._client.left()
+            await asyncio.wait((self._client.gone,), timeout=_RENEW_SECONDS)
             await self._renew()
             if not self._held:
                 self._holds.clear()
@@ -258,7 +270,7 @@ class Session:
 
     async def end(self, *, counted: bool) -> None:
         """Release what was not settled. `counted`: as delivered, except for messages that were not written yet."""
-        self._client.gone.set()
+        self._client.leave()
         self._granted.set()
         self._holds.set()
         self._store.watched.remove(self._held)

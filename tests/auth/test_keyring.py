@@ -240,10 +240,10 @@ async def test_last_use_is_told_once_by_the_databases_clock(
 
 async def test_scopes_and_patterns_say_what_is_missing() -> None:
     caller = Caller(1, "default", frozenset({Scope.SEND}), ("orders-*",))
-    require(caller, Scope.SEND)
+    require(caller, (Scope.SEND,))
     with pytest.raises(Forbidden, match="'manage'"):
-        require(caller, Scope.SEND, Scope.MANAGE)
-    require(Caller(1, "default", frozenset({Scope.ADMIN})), *Scope)
+        require(caller, (Scope.SEND, Scope.MANAGE))
+    require(Caller(1, "default", frozenset({Scope.ADMIN})), Scope)
     require_queue(caller, "orders-")
     for name in ("orders", "xorders-1", "Orders-1"):
         with pytest.raises(Forbidden, match=r"orders-\*"):

@@ -12,10 +12,8 @@ from service.model import MAX_REQUEST_BYTES
 READ_SECONDS = 30.0
 
 
-async def read_body(
-    headers: Mapping[bytes, bytes], receive: Receive, arrived: bytes | None = None, limit: int = MAX_REQUEST_BYTES
-) -> bytes:
-    """Return the complete body of a request; `arrived` is the body if it has been received already.
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int = MAX_REQUEST_BYTES) -> bytes:
+    """Return the complete body of a request.
 
     Raises:
         PayloadTooLarge: The body exceeds `limit` bytes. Raised as soon as that is known; `protocol.Protocol` discards
@@ -27,8 +25,6 @@ async def read_body(
         _refuse_length(length, limit)
     if headers.get(b"content-encoding", b"").strip().lower() not in (b"", b"identity"):
         raise UnsupportedMediaType("Compressed request bodies are not supported. Send it without Content-Encoding.")
-    if arrived is not None:
-        return _within(arrived, limit)
     return await _read_parts(receive, limit)
 
 
@@ -38,13 +34,7 @@ def _refuse_length(value: bytes, limit: int) -> None:
         raise _too_large(value.decode("ascii"), limit, more=True)
 
 
-def _within(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
-        raise _too_large(len(body), limit, more=False)
-    return body
-
-
-def _too_large(size: int | str, limit: int, *, more: bool) -> PayloadTooLarge:
+def _too_large(size: str, limit: int, *, more: bool) -> PayloadTooLarge:
     """Return the problem for a body over the limit. `more`: part of it is unread, so the connection must close."""
     detail = f"A request body may have at most {limit} bytes; this one has {size}. Send smaller requests."
     return PayloadTooLarge(detail, headers={"Connection": "close"} if more else None)
@@ -73,8 +63,13 @@ async def _deadline() -> AsyncIterator[None]:
         async with asyncio.timeout(READ_SECONDS):
             yield
     except TimeoutError:
-        detail = f"The request body did not arrive within {READ_SECONDS:.0f} seconds. Send the request again."
-        raise MalformedRequest(detail, headers={"Connection": "close"}) from None
+        raise too_late() from None
+
+
+def too_late() -> MalformedRequest:
+    """Return the problem for a body that has not arrived within READ_SECONDS."""
+    detail = f"The request body did not arrive within {READ_SECONDS:.0f} seconds. Send the request again."
+    return MalformedRequest(detail, headers={"Connection": "close"})
 
 
 async def send_answer(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:

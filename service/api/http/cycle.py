@@ -1,26 +1,21 @@
-"""uvicorn's `RequestResponseCycle`, with shortcuts for bodies and responses that are complete.
-
-Writing a response's head and body separately costs an extra system call, and passing them through ASGI's `send` costs
-as much again; together they take a third of the time of sending a message. The shortcuts find the cycle through the
-bound method `receive`: a reference to it in the scope would be a reference cycle, which the garbage collector would
-have to break for every request. Requests that did not arrive through `protocol.Protocol` use plain ASGI.
-"""
+"""uvicorn's `RequestResponseCycle`: a request that is answered through ASGI, and how responses are written."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from starlette.types import Receive
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
-    from service.api.http.protocol import Protocol
 
 CLOSE = (b"connection", b"close")
 KEEP_ALIVE = b"keep-alive"
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class Cycle(RequestResponseCycle):
@@ -107,10 +102,6 @@ class OneWrite:
         else:
             self._write(data)
 
-    def write_all(self, data: bytes) -> None:
-        """Write a complete response."""
-        self._write(data)
-
     def close(self) -> None:
         """Write what was held back, then let the connection close itself (`Protocol._close`)."""
         self._flush()
@@ -129,49 +120,13 @@ class OneWrite:
         return getattr(self.transport, name)
 
 
-def _cycle_of(receive: Receive) -> Cycle | None:
-    cycle = getattr(receive, "__self__", None)
-    return cycle if isinstance(cycle, Cycle) else None
+@lru_cache(8)
+def default_lines(headers: tuple[tuple[bytes, bytes], ...], *, keep_alive: bool) -> bytes:
+    """Return the server's default headers as they are written to a connection. They change once a second."""
+    lines = headers if keep_alive else [*(header for header in headers if header[0] != KEEP_ALIVE), CLOSE]
+    return b"".join([b"%b: %b\r\n" % line for line in lines])
 
 
-def body_at_once(receive: Receive) -> bytes | None:
-    """Return the body if the request came through `Protocol` and has arrived completely, None otherwise."""
-    cycle = _cycle_of(receive)
-    if cycle is None or cycle.more_body or cycle.disconnected:
-        return None
-    body = bytes(cycle.body)
-    cycle.body.clear()
-    # The same state as after `receive`: the next event is a disconnect.
-    cycle.body_given = True
-    cycle.message_event.clear()
-    return body
-
-
-def answer_at_once(receive: Receive, status: int, headers: Collection[tuple[bytes, bytes]], body: bytes) -> bool:
-    """Write a complete response past ASGI's `send`, and return whether that was possible.
-
-    It is possible only for a request that came through `Protocol` and keeps its connection open. The caller supplies
-    all headers, including `content-length` if there is a body.
-    """
-    cycle = _cycle_of(receive)
-    if cycle is None or not cycle.keep_alive or cycle.flow.write_paused or cycle.response_started:
-        return False
-    connection: Protocol | None = getattr(cycle.on_response, "__self__", None)
-    if connection is None or CLOSE in headers or cycle.waiting_for_100_continue:
-        return False
-    if cycle.disconnected:
-        return True
-    cycle.response_started = cycle.response_complete = True
-    connection.whole.write_all(whole_answer(status, (*cycle.default_headers, *headers), body))
-    cycle.message_event.set()
-    connection.answered()
-    return True
-
-
-def whole_answer(status: int, headers: Collection[tuple[bytes, bytes]], body: bytes) -> bytes:
-    """Return a response in the form in which it is written to the connection."""
-    parts = [STATUS_LINE[status]]
-    for name, value in headers:
-        parts += (name, b": ", value, b"\r\n")
-    parts += (b"\r\n", body)
-    return b"".join(parts)
+def whole_answer(status: int, lines: bytes, headers: Headers, body: bytes) -> bytes:
+    """Return a response as it is written to a connection; `lines` are those of `default_lines`."""
+    return b"".join([STATUS_LINE[status], lines, *[b"%b: %b\r\n" % one for one in headers], b"\r\n", body])

@@ -1,6 +1,7 @@
 """The outermost middleware: assigns request ids, counts requests, and turns every exception into a problem."""
 
 import time
+from collections.abc import Iterable
 
 import structlog
 from starlette.requests import HTTPConnection
@@ -54,7 +55,7 @@ class Edge:
 
         with structlog.contextvars.bound_contextvars(request_id=identity):
             try:
-                refuse_host(scope)
+                refuse_hosts(scope["headers"], scope["http_version"])
                 _refuse_slash(scope)
                 await self._app(scope, receive, answer)
             except Exception as error:
@@ -77,10 +78,10 @@ def _readable(scope: Scope) -> Scope:
     return {**scope, "method": "GET", HEAD: True} if scope["method"] == "HEAD" else scope
 
 
-def refuse_host(scope: Scope) -> None:
+def refuse_hosts(headers: Iterable[tuple[bytes, bytes]], version: str = "1.1") -> None:
     """Raise MalformedRequest unless the request has exactly one Host header (RFC 9112, section 3.2)."""
-    hosts = sum(name == b"host" for name, _ in scope["headers"])
-    if hosts > 1 or (hosts == 0 and scope["http_version"] == "1.1"):
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (hosts == 0 and version == "1.1"):
         raise MalformedRequest("The request must have exactly one Host header.")
 
 

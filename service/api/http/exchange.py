@@ -1,38 +1,51 @@
-"""The request and response of a hot operation, for both dispatchers: FastAPI and `messaging/express.py`."""
+"""The request of a hot operation, whichever way it came: from its connection (`call`) or through FastAPI."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Protocol
 
 from msgspec import Struct
 from starlette.types import Receive
 
+from service.api.http.body import read_body
 from service.auth.admission import Admission
+from service.auth.keyring import Keyring
 from service.model import Caller
 
 JSON_HEADER = (b"content-type", b"application/json")
 
+HeaderLines = list[tuple[bytes, bytes]]
+Leave = Callable[[], None]
 
-class HttpClient:
-    """The client of a request whose body has been read, to notice when it disconnects.
 
-    `admit` registers the client with the keyring, which checks its key again while the request waits.
-    """
+class Peer(Protocol):
+    """The client of a request, to notice when it disconnects."""
 
-    __slots__ = ("_receive", "admitted")
+    def has_left(self) -> bool:
+        """Return whether the client has disconnected; half-closing the connection counts."""
 
-    def __init__(self, receive: Receive, admit: Callable[[], Admission]) -> None:
+    def leaving(self, leave: Leave) -> AbstractContextManager[None]:
+        """Call `leave` when the client disconnects within the block, or at once if it has already."""
+
+
+class AsgiPeer:
+    """The client of a request that came through ASGI and whose body has been read."""
+
+    __slots__ = ("_receive",)
+
+    def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self.admitted = admit
 
-    async def left(self) -> None:
-        """Wait until the client has disconnected; half-closing the connection counts."""
+    async def _left(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
     def has_left(self) -> bool:
-        """Return whether the client has disconnected, without waiting, by running `left` to its first await."""
-        step = self.left()
+        """Return whether the client has disconnected, by running `_left` to its first await."""
+        step = self._left()
         try:
             step.send(None)
         except StopIteration:
@@ -40,23 +53,73 @@ class HttpClient:
         step.close()
         return False
 
+    @contextmanager
+    def leaving(self, leave: Leave) -> Iterator[None]:
+        """Call `leave` when the client disconnects within the block."""
+        watching = asyncio.ensure_future(self._left())
+        watching.add_done_callback(lambda _left: leave())
+        try:
+            yield
+        finally:
+            watching.cancel()
+
+
+class Request(Struct):
+    """A request before its key is known; header names are in lower case.
+
+    The body is read once the key is known, unless it has arrived already (`body`).
+    """
+
+    headers: dict[bytes, bytes]
+    authorization: bytes | None
+    project: bytes | None
+    peer: Peer
+    body: bytes | None = None
+    query: bytes = b""
+    receive: Receive | None = None
+
+    async def read(self) -> bytes:
+        """Return the body. Raises PayloadTooLarge, UnsupportedMediaType, MalformedRequest."""
+        assert self.receive is not None  # noqa: S101 - without a body there is a way to read it
+        return await read_body(self.headers, self.receive)
+
 
 class Exchange(Struct):
-    """A request as seen by a hot operation. `name` is the only path parameter; header names are in lower case."""
+    """A request as seen by a hot operation. `name` is the only path parameter.
+
+    It is also the client of a receive: `leaving` and `has_left` are its peer's, `admitted` is its key's.
+    """
 
     caller: Caller
     name: str
-    headers: dict[bytes, bytes]
     body: bytes
-    client: HttpClient
+    request: Request
+    keyring: Keyring
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """Return the headers of the request."""
+        return self.request.headers
+
+    def has_left(self) -> bool:
+        """Return whether the client has disconnected."""
+        return self.request.peer.has_left()
+
+    def leaving(self, leave: Leave) -> AbstractContextManager[None]:
+        """Call `leave` when the client disconnects within the block."""
+        return self.request.peer.leaving(leave)
+
+    def admitted(self) -> Admission:
+        """Have the keyring check the client's key again for as long as it waits."""
+        return self.keyring.admit(self.request.authorization, self.request.project, self.caller)
 
 
 class Answer(Struct):
-    """The response of a hot operation."""
+    """A response, complete or without the headers that every response has."""
 
     status: int
     body: bytes = b""
-    headers: list[tuple[bytes, bytes]] = []
+    headers: HeaderLines = []
 
 
 def json_answer(status: int, body: bytes) -> Answer:

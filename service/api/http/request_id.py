@@ -1,11 +1,12 @@
 """Request ids, which appear in every response, every problem and the log."""
 
-import random
 import re
 import secrets
+from itertools import count
 
-# The ids need not be unpredictable, and a system call for each would cost more than everything else here.
-_chance = random.Random(secrets.randbits(128)).getrandbits  # noqa: S311
+# The ids need not be unpredictable, only different in every process. A random number for each would take longer.
+_prefix = secrets.token_hex(8)
+_numbers = count(secrets.randbits(32))
 _acceptable = re.compile(rb"[!-~]{1,128}").fullmatch
 
 
@@ -13,4 +14,4 @@ def request_id(header: bytes | None) -> str:
     """Return the client's own id if it consists of 1 to 128 visible ASCII characters, otherwise a new one."""
     if header is not None and _acceptable(header):
         return header.decode("ascii")
-    return f"{_chance(128):032x}"
+    return f"{_prefix}{next(_numbers):016x}"

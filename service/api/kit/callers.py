@@ -53,7 +53,7 @@ def _with_scope(*scopes: Scope) -> Callable[..., Awaitable[Caller]]:
     """Return a dependency: a caller with these scopes, whose key covers the queue or topic that the path names."""
 
     async def caller_with_scope(request: Request, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-        require(caller, *scopes)
+        require(caller, scopes)
         for noun in _NAMED:
             if (name := request.path_params.get(noun)) is not None:
                 require_queue(caller, name)

@@ -5,6 +5,7 @@ With either dispatcher the same `Performer` answers the request, so they differ 
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from service import model
@@ -19,7 +20,7 @@ from service.store.store import Store
 Run = Callable[[Store, Exchange], Awaitable[Answer]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operation:
     """A hot operation. `path` has at most one parameter; the name of the function `run` is the operation's id."""
 
@@ -36,20 +37,25 @@ class Operation:
     # Further scopes that the key needs.
     also: tuple[model.Scope, ...] = ()
 
-    @property
+    @cached_property
     def noun(self) -> str:
         """Return the name of the path parameter, or an empty string if there is none."""
         return self.path.partition("{")[2].partition("}")[0]
 
-    @property
+    @cached_property
     def on_queue(self) -> bool:
         """Return whether the path parameter is a queue."""
         return self.noun == "queue"
 
-    @property
+    @cached_property
     def is_named(self) -> bool:
         """Return whether the path parameter is a name that a key's patterns can restrict."""
         return self.noun in {"queue", "topic"}
+
+    @cached_property
+    def scopes(self) -> tuple[model.Scope, ...]:
+        """Return the scopes that a key needs."""
+        return self.scope, *self.also
 
     @property
     def tag(self) -> str:

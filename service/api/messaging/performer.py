@@ -1,20 +1,17 @@
-"""Answer hot operations, on behalf of either dispatcher."""
+"""Answer hot operations, for requests that come from their connection (`http.call`) and for those from FastAPI."""
 
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 import structlog
 from fastapi import FastAPI, Response
 from starlette.types import Receive, Scope, Send
 
 from service import model
-from service.api.http.body import read_body, send_answer
-from service.api.http.cycle import answer_at_once, body_at_once
-from service.api.http.edge import refuse_host
-from service.api.http.exchange import Answer, Exchange, HttpClient
+from service.api.http.body import send_answer
+from service.api.http.exchange import Answer, AsgiPeer, Exchange, Request
 from service.api.http.problems import problem_of, problem_response
-from service.api.http.quotas import RATE_HEADERS, RateHeaders, admit, limits_on_stored
+from service.api.http.quotas import RateHeaders, admit, limits_on_stored
 from service.api.http.request_id import request_id
 from service.api.kit.callers import presented
 from service.api.kit.paths import routed
@@ -35,54 +32,49 @@ class Performer:
         self._store = store
         self._keyring = keyring
 
-    async def perform(self, operation: Operation, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; every exception becomes a problem response."""
+    async def respond(self, operation: Operation, name: str, request: Request) -> Answer:
+        """Return the complete response to a request; every exception becomes a problem.
+
+        It may run outside of a task (`http.call`).
+        """
         started = time.perf_counter()
-        headers = dict(scope["headers"])
-        identity = request_id(headers.get(b"request-id"))
+        identity = request_id(request.headers.get(b"request-id"))
         rate_headers: RateHeaders = []
-        scope[RATE_HEADERS] = rate_headers
         try:
-            answer = await self._answer(operation, name, scope, headers, receive)
-            status, body = answer.status, answer.body
-            answer_headers = [*answer.headers, *rate_headers, (b"request-id", identity.encode())]
-            if status != 204:
-                answer_headers.append((b"content-length", b"%d" % len(body)))
+            answer = await self._answer(operation, name, request, rate_headers)
+            answer.headers = [*answer.headers, *rate_headers, (b"request-id", identity.encode())]
+            if answer.status != 204:
+                answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         except Exception as error:  # noqa: BLE001 - every error becomes a response
             # No variable may hold the problem: its traceback refers to this frame, which would be a reference cycle.
             with structlog.contextvars.bound_contextvars(request_id=identity):
-                status, answer_headers, body = problem_response(problem_of(error), identity)
-            answer_headers += rate_headers
-        if not answer_at_once(receive, status, answer_headers, body):
-            await send_answer(send, status, answer_headers, body)
-        self.count(operation, status, time.perf_counter() - started)
+                status, lines, body = problem_response(problem_of(error), identity)
+            answer = Answer(status, body, [*lines, *rate_headers])
+        self.count(operation, answer.status, time.perf_counter() - started)
+        return answer
 
     def count(self, operation: Operation, status: int, seconds: float) -> None:
         """Count a request in the metrics."""
         count_request(operation.method, operation.path, status, seconds)
 
-    async def _answer(
-        self, operation: Operation, name: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive
-    ) -> Answer:
-        authorization, project = headers.get(b"authorization"), headers.get(b"restante-project")
-        if len(headers) < len(scope["headers"]) or b"host" not in headers:
-            refuse_host(scope)
-            authorization, project = presented(scope["headers"])
+    async def _answer(self, operation: Operation, name: str, request: Request, rate_headers: RateHeaders) -> Answer:
+        authorization, project = request.authorization, request.project
         caller = self._keyring.known(authorization, project) or await self._keyring.caller(authorization, project)
         if caller.limits is not None:
-            await admit(self._store, caller, scope[RATE_HEADERS])
-        require(caller, operation.scope, *operation.also)
+            await admit(self._store, caller, rate_headers)
+        require(caller, operation.scopes)
         if operation.is_named:
             if not model.is_name(name):
                 raise invalid(f"/path/{operation.noun}", "invalid_name", model.NAME_RULE)
             require_queue(caller, name)
-        if scope["query_string"]:
-            refuse_query(scope["query_string"])
+        if request.query:
+            refuse_query(request.query)
         if operation.scope is model.Scope.SEND and (limits := limits_on_stored(self._store, caller)) is not None:
             await self._store.usage.check(caller.project_id, limits)
-        body = b"" if operation.method == "DELETE" else await read_body(headers, receive, body_at_once(receive))
-        client = HttpClient(receive, partial(self._keyring.admit, authorization, project, caller))
-        exchange = Exchange(caller, name, headers, body, client)
+        body = request.body
+        if body is None:
+            body = b"" if operation.method == "DELETE" else await request.read()
+        exchange = Exchange(caller, name, body, request, self._keyring)
         try:
             return await operation.run(self._store, exchange)
         except NotFound:
@@ -105,11 +97,16 @@ class _Performed(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the operation and send its response."""
-        scope["counted"] = True
         # The request's time limit does not apply to hot operations: lanes have their own, and a receive may wait.
         patience.end()
         name = next(iter(scope["path_params"].values()), "")
-        await self._performer.perform(self._operation, name, scope, receive, send)
+        headers = scope["headers"]
+        request = Request(
+            dict(headers), *presented(headers), AsgiPeer(receive), query=scope["query_string"], receive=receive
+        )
+        scope["counted"] = True
+        answer = await self._performer.respond(self._operation, name, request)
+        await send_answer(send, answer.status, answer.headers, answer.body)
 
 
 def add_operations(app: FastAPI, performer: Performer) -> None:

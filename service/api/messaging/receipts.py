@@ -96,13 +96,12 @@ _FIELDS = {
     Action.RELEASE: frozenset({"delay", "error", "count"}),
     Action.REJECT: frozenset({"error", "drop"}),
 }
-_NO_CONTENT = Answer(204)
 
 
 async def delete_receipt(store: Store, exchange: Exchange) -> Answer:
     """Delete the message. The response is sent once the deletion is durable."""
     await settle(store, exchange.caller, ReceiptRequest(exchange.name, Action.DELETE))
-    return _NO_CONTENT
+    return Answer(204)
 
 
 async def extend_receipt(store: Store, exchange: Exchange) -> Answer:
@@ -118,14 +117,14 @@ async def release_receipt(store: Store, exchange: Exchange) -> Answer:
     request = Release() if is_absent(exchange.body) else decode(_release_decoder, exchange.body)
     item = Item(exchange.name, "release", delay=request.delay, error=request.error, count=request.count)
     await _settle(store, exchange, item)
-    return _NO_CONTENT
+    return Answer(204)
 
 
 async def reject_receipt(store: Store, exchange: Exchange) -> Answer:
     """Move the message to the dead-letter queue. If the queue has none, delete it if `drop` is true."""
     request = Reject() if is_absent(exchange.body) else decode(_reject_decoder, exchange.body)
     await _settle(store, exchange, Item(exchange.name, "reject", error=request.error, drop=request.drop))
-    return _NO_CONTENT
+    return Answer(204)
 
 
 async def settle_receipts(store: Store, exchange: Exchange) -> Answer:

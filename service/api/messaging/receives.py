@@ -109,7 +109,7 @@ async def receive_messages(store: Store, exchange: Exchange) -> Answer:
         store,
         exchange.caller,
         exchange.name,
-        exchange.client,
+        exchange,
         max_messages=max_messages,
         wait=waits.total_seconds(),
         visibility_timeout=timeout,

@@ -4,13 +4,12 @@ from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import tracing
+from service.api.http.exchange import Answer, Request
 from service.api.messaging.operations import Operation
 from service.api.messaging.performer import Performer
 from service.auth.keyring import Keyring
 from service.model import Scope as KeyScope
 from service.store.store import Store
-
-_IS_TRACED = "restante.is_traced"
 
 
 class TracedPerformer(Performer):
@@ -20,21 +19,20 @@ class TracedPerformer(Performer):
         super().__init__(store, keyring)
         self._traces = traces
 
-    async def perform(self, operation: Operation, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request in a span, unless it already has one."""
-        if _IS_TRACED in scope:
-            await super().perform(operation, name, scope, receive, send)
-            return
-        with self._traces.request(f"{operation.method} {operation.path}", scope["headers"]) as span:
+    async def respond(self, operation: Operation, name: str, request: Request) -> Answer:
+        """Answer a request in a span. Those that came through FastAPI have one already."""
+        if request.receive is not None:
+            return await super().respond(operation, name, request)
+        with self._traces.request(f"{operation.method} {operation.path}", request.headers.items()) as span:
             span.set_attribute("http.request.method", operation.method)
             span.set_attribute("http.route", operation.path)
             span.set_attribute("messaging.system", "restante")
             if operation.is_named:
                 span.set_attribute("messaging.destination.name", name)
-            if operation.scope is KeyScope.SEND and not any(key == b"traceparent" for key, _ in scope["headers"]):
+            if operation.scope is KeyScope.SEND and b"traceparent" not in request.headers:
                 # Link the message to this span.
-                scope["headers"] = [*scope["headers"], (b"traceparent", tracing.traceparent_of(span).encode())]
-            await super().perform(operation, name, scope, receive, send)
+                request.headers[b"traceparent"] = tracing.traceparent_of(span).encode()
+            return await super().respond(operation, name, request)
 
     def count(self, operation: Operation, status: int, seconds: float) -> None:
         """Count a request in the metrics, and record its status in the span."""
@@ -54,7 +52,6 @@ class Traced:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             await self._app(scope, receive, send)
             return
-        scope[_IS_TRACED] = True
         method = scope["method"]
         with self._traces.request(method, scope["headers"]) as span:
 

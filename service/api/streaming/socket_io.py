@@ -131,7 +131,7 @@ class SocketIo:
             given = msgspec.convert(auth, Handshake)
             presented = given.presented()
             caller = await self._keyring.caller(*presented)
-            require(caller, Scope.RECEIVE)
+            require(caller, (Scope.RECEIVE,))
             await admit(self._store, caller, [])
         except msgspec.ValidationError:
             raise _refused(Unauthenticated()) from None

@@ -73,7 +73,7 @@ async def _admitted(store: Store, caller: Caller, pointer: str, name: str, messa
     """Return the draft of a message if the caller may send to the queue or topic `name`. Raises a Problem."""
     if not is_name(name):
         raise invalid(pointer, "invalid_name", NAME_RULE)
-    require(caller, Scope.SEND)
+    require(caller, (Scope.SEND,))
     require_queue(caller, name)
     await admit(store, caller, [])
     if (limits := limits_on_stored(store, caller)) is not None:

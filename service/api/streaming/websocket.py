@@ -153,7 +153,7 @@ class _Connection:
 
     async def _admit(self, caller: Caller) -> None:
         """Check that the caller may receive from the queue and that the queue exists. Raises a Problem."""
-        require(caller, Scope.RECEIVE)
+        require(caller, (Scope.RECEIVE,))
         if not is_name(self._queue):
             raise invalid("/path/queue", "invalid_name", NAME_RULE)
         require_queue(caller, self._queue)

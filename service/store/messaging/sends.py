@@ -128,4 +128,4 @@ def _fifo_columns(queue: Queue, draft: Draft) -> tuple[Any, ...]:
 
 def weigh(parcel: Parcel) -> int:
     """Return what a parcel adds to a statement, in bytes."""
-    return sum(draft.size + 100 for draft in parcel.drafts)
+    return sum([draft.size for draft in parcel.drafts]) + 100 * len(parcel.drafts)

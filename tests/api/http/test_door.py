@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import structlog
 
-from service.api.http import protocol, refusals
+from service.api.http import deadlines, protocol, refusals
 from service.log import Seldom
 from tests.api.http.raw_forms import GROUPS, LAST, Form, chunked, head
 from tests.in_process import Service, in_process
@@ -205,9 +205,9 @@ async def test_what_breaks_off_before_its_end_is_not_done(service: Service) -> N
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the deadlines pass quickly."""
-    monkeypatch.setattr(protocol, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(deadlines, "_LOOK_SECONDS", 0.02)
     for name in ("FIRST_SECONDS", "HEAD_SECONDS", "DRAIN_SECONDS", "UNREAD_SECONDS"):
-        monkeypatch.setattr(protocol, name, 0.4)
+        monkeypatch.setattr(deadlines, name, 0.4)
 
 
 @pytest.mark.usefixtures("quick")
@@ -232,7 +232,7 @@ async def test_who_has_asked_nothing_is_not_kept_as_long_as_who_has(service: Ser
 
 
 async def test_a_connection_is_kept_as_long_as_its_answers_say(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(deadlines, "_LOOK_SECONDS", 0.02)
     async with in_process(database, keep_alive=1) as service, connection(service) as (reader, writer):
         began = asyncio.get_running_loop().time()
         for _ in range(3):
@@ -282,7 +282,7 @@ async def test_who_reads_nothing_of_an_answer_is_cut_off(service: Service) -> No
 
 def protocols() -> list[protocol.Protocol]:
     """Return the service's side of the connections that are open."""
-    found = [one for state in protocol._looked_at for one in state.connections]
+    found = [one for state in deadlines._watched for one in state.connections]
     return [one for one in found if isinstance(one, protocol.Protocol)]
 
 

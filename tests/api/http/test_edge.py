@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 import structlog
 from uvicorn.server import ServerState
 
-from service.api.http import protocol
+from service.api.http import deadlines
 from tests.api.resources.test_queues import problem
 from tests.api.test_openapi import DOCUMENT
 from tests.conftest import in_postgres
@@ -208,15 +209,15 @@ async def test_a_connection_goes_on_after_a_message_that_is_too_large(service: S
 async def test_idle_connections_are_looked_for_at_one_pace_however_many_come_and_go(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, look = 0, protocol._look
+    looks, look = 0, deadlines._look_at_all
 
-    def counted(state: ServerState, loop: asyncio.AbstractEventLoop) -> None:
+    def counted(state: ServerState, *more: Any) -> None:
         nonlocal looks
         looks += 1
-        look(state, loop)
+        look(state, *more)
 
-    monkeypatch.setattr(protocol, "_look", counted)
-    monkeypatch.setattr(protocol, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(deadlines, "_look_at_all", counted)
+    monkeypatch.setattr(deadlines, "_LOOK_SECONDS", 0.02)
     for _ in range(40):
         await exchange(service, request("GET", "/healthz", "Connection: close"))
     async with service.client(None) as client:

@@ -86,7 +86,7 @@ async def test_what_it_gives_back_is_given_back_though_it_is_cancelled_meanwhile
     task = await receiving.begin(await project_of(service))
     # The client leaves in the moment in which a message comes, and its stream is ended while that is given back.
     claimed = Claimed(await receiving.store.directory.find(await project_of(service), "q"), 1, [])
-    receiving.far_end.gone.set()
+    receiving.far_end.leave()
     (await receiving.asked).answer.set_result(claimed)
     await begun.wait()
     task.cancel()
