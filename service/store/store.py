@@ -172,6 +172,7 @@ class Store:
     async def settle(self, items: Sequence[Settle]) -> list[Settled | Problem]:
         """Settle leases; return an outcome for each, in order, which is a problem if it failed. Raises Unavailable."""
         outcomes = await self._lanes.settles.submit(items)
+        self._lanes.rooms.left([item.queue_id for item in items])
         self.watched.settled(items, outcomes)
         return outcomes
 

@@ -194,12 +194,24 @@ def _entry(queue: Queue, digest: bytes, draft: Draft, members: int) -> tuple[Any
 
 
 def plan(parcels: dict[int, Unique], taken: RememberedHashes) -> Plan:
-    """Decide, in the order in which the messages came, which are new and which are duplicates. Raises Again."""
+    """Decide, in the order in which the messages came, which are new and which are duplicates.
+
+    Raises Again, with all conflicts at once: many conflicting batches must not hold up the others in their lane.
+    """
     made = Plan()
     resolved = dict(taken.known)
+    conflicts: dict[int, Problem] = {}
+    reduced = False
     for place, parcel in parcels.items():
-        if parcel.keyed:
-            _check_batch(place, parcel, resolved)
+        if parcel.keyed and _is_other_batch(parcel, resolved):
+            conflicts[place] = _other_batch()
+            continue
+        if parcel.keyed and _is_partly_known(parcel, resolved):
+            # Some rows of the batch have just expired, or it is a repeat, whose members' own ids must not be written.
+            # Try again by the places in the batch alone.
+            parcel.hashes = [hashes[:1] for hashes in parcel.hashes]
+            reduced = True
+            continue
         made.outcomes[place] = sents = []
         made.new[place] = new = []
         for position, (draft, hashes) in enumerate(zip(parcel.drafts, parcel.hashes, strict=True)):
@@ -217,23 +229,21 @@ def plan(parcels: dict[int, Unique], taken: RememberedHashes) -> Plan:
                     resolved[key] = _KnownMessage(sent.id, sent.visible_at, len(parcel.drafts))
                     if sent.duplicate:
                         made.amended[key] = sent
+    if conflicts or reduced:
+        raise Again(conflicts)
     return made
 
 
-def _check_batch(place: int, parcel: Unique, resolved: dict[Hash, _KnownMessage]) -> None:
-    """Check that a batch with a key is either new or the same batch again. Raises Again."""
-    number = parcel.queue.number
-    known = [resolved.get((number, hashes[0])) for hashes in parcel.hashes]
-    if not any(known):
-        return
-    if any(first is not None and first.members != len(known) for first in known):
-        raise Again({place: _other_batch()})
-    own = [(number, digest) for hashes in parcel.hashes for digest in hashes[1:]]
-    if not all(known) or any(key not in resolved for key in own):
-        # Some rows of the batch have just expired, or it is a repeat, whose members' own ids must not be written. Try
-        # again by the places in the batch alone.
-        parcel.hashes = [hashes[:1] for hashes in parcel.hashes]
-        raise Again
+def _is_other_batch(parcel: Unique, resolved: dict[Hash, _KnownMessage]) -> bool:
+    """Return whether the key of a batch was used for a batch with a different number of messages."""
+    known = [resolved.get((parcel.queue.number, hashes[0])) for hashes in parcel.hashes]
+    return any(first is not None and first.members != len(known) for first in known)
+
+
+def _is_partly_known(parcel: Unique, resolved: dict[Hash, _KnownMessage]) -> bool:
+    """Return whether a batch with a key was sent before, and yet some of its hashes are not known."""
+    keys = [[(parcel.queue.number, digest) in resolved for digest in hashes] for hashes in parcel.hashes]
+    return any(first for first, *_ in keys) and not all(known for own in keys for known in own)
 
 
 def _other_batch() -> Conflict:

@@ -25,9 +25,10 @@ class Lanes:
     """`bounded` is for sends to queues with `max_length`, `once` for sends with a deduplication id."""
 
     def __init__(self, links: Mapping[str, Link], announce: Announce) -> None:
+        self.rooms = Rooms()
         self.sends: Lane[Parcel, VisibleAt] = Lane("send", partial(sends.store, links["send"]), weigh=sends.weigh)
         self.bounded: Lane[Parcel, VisibleAt] = Lane(
-            "send-bounded", partial(Rooms().store, links["send-bounded"]), weigh=sends.weigh
+            "send-bounded", partial(self.rooms.store, links["send-bounded"]), weigh=sends.weigh
         )
         self.once: Lane[Unique, list[SentOnce]] = Lane(
             "send-once", partial(store_once, links["send-once"]), weigh=sends.weigh

@@ -4,8 +4,12 @@ A process that has counted divides the room that is left between itself and the 
 its grant a process sends without counting. Deletes only make more room, so grants stay safe; the next count finds the
 room that was gained. Senders share an advisory lock that a count takes exclusively, so no send is under way during a
 count.
+
+A queue that was found full is not counted again for each send that it refuses, because a count of many messages holds
+up the sends to other queues. It stays full until this process has settled a message of it, or for half a second.
 """
 
+import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -26,6 +30,7 @@ _COUNT = STATEMENTS["rooms.count"]
 _GRANT = STATEMENTS["rooms.grant"]
 _WITHDRAW = STATEMENTS["rooms.withdraw"]
 _REMEMBERED = 10_000
+FULL_SECONDS = 0.5
 
 SendOutcomes = list[VisibleAt | Problem]
 
@@ -37,12 +42,32 @@ class _Room(Struct):
     used: int
 
 
+class _Found(Struct):
+    """A queue that was found full at a time of time.monotonic(), with so many messages."""
+
+    version: int
+    length: int
+    at: float
+
+
 class Rooms:
-    """The grants of one process, by the queue's number."""
+    """The grants of one process, by the queue's number, and the queues that it has found full, by their id."""
 
     def __init__(self) -> None:
         self._process = random_number()
         self._rooms: OrderedDict[int, _Room] = OrderedDict()
+        self._full: OrderedDict[int, _Found] = OrderedDict()
+        # The queue that is being counted, unless a message has left it meanwhile.
+        self._counting: int | None = None
+
+    def left(self, queue_ids: Iterable[int]) -> None:
+        """Count these queues again at the next send, because messages may have left them."""
+        if not self._full and self._counting is None:
+            return
+        for queue_id in queue_ids:
+            self._full.pop(queue_id, None)
+            if queue_id == self._counting:
+                self._counting = None
 
     async def store(self, link: Link, parcels: Sequence[Parcel]) -> SendOutcomes:
         """Store parcels of bounded queues, all or nothing of each."""
@@ -54,16 +79,27 @@ class Rooms:
 
     async def _store(self, link: Link, parcels: Sequence[Parcel]) -> SendOutcomes:
         """Store parcels of one queue."""
-        number = parcels[0].queue.number
+        queue = parcels[0].queue
+        if (found := self._full.get(queue.id)) is not None:
+            if found.version == queue.version and time.monotonic() - found.at < FULL_SECONDS:
+                return [_full(queue, found.length) for _ in parcels]
+            del self._full[queue.id]
         within = await link.atomically(partial(self._within_grant, link, parcels))
         if within is not None:
             return within
         # If the count does not commit, it is unknown how much of an older grant was used.
-        self._rooms.pop(number, None)
+        self._rooms.pop(queue.number, None)
         stored, grant_id = await link.atomically(partial(self._counted, link, parcels))
         if grant_id is not None:
-            self._remember(number, _Room(grant_id, 0))
+            self._remember(queue.number, _Room(grant_id, 0))
         return stored
+
+    def _remember_full(self, queue: Queue, length: int) -> None:
+        if self._counting != queue.id:
+            return
+        self._full[queue.id] = _Found(queue.version, length, time.monotonic())
+        if len(self._full) > _REMEMBERED:
+            self._full.popitem(last=False)
 
     async def _within_grant(self, link: Link, parcels: Sequence[Parcel]) -> SendOutcomes | None:
         """Store parcels of one queue if the grant is enough for all of them; otherwise return None."""
@@ -86,8 +122,10 @@ class Rooms:
 
     async def _counted(self, link: Link, parcels: Sequence[Parcel]) -> tuple[SendOutcomes, int | None]:
         """Count, store what there is room for, and grant the rest; return the grant's id, or None without one."""
+        self._counting = parcels[0].queue.id
         outcomes, room = await _store_counted(link, parcels)
         if room <= 0 and all(isinstance(outcome, Problem) for outcome in outcomes):
+            self._remember_full(parcels[0].queue, (parcels[0].queue.config.max_length or 0) - room)
             return outcomes, None
         # Granted even if no room is left, because that ends the earlier grants of other processes.
         queue, grant_id = parcels[0].queue, random_number()

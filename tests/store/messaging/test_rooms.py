@@ -11,6 +11,7 @@ from service.message import Draft
 from service.model import Queue
 from service.store.database.connections import Link
 from service.store.database.transaction import transaction
+from service.store.messaging import rooms as rooms_module
 from service.store.messaging.rooms import Rooms
 from service.store.messaging.sends import Parcel
 from service.store.resources import queues
@@ -65,6 +66,7 @@ async def test_a_process_that_has_counted_sends_on_without_counting(
     assert links[0].counts == 1
     assert refused(await rooms.store(links[0], [parcel(store, bounded)])) == 1
     await sql.execute("delete from message where id in (select id from message limit 10)")
+    rooms.left([bounded.id])
     outcomes = await rooms.store(links[0], [parcel(store, bounded) for _ in range(12)])
     assert refused(outcomes) == 2
     assert await sql.fetchval("select count(*) from message") == 100
@@ -114,3 +116,42 @@ async def test_a_batch_that_does_not_fit_leaves_room_for_one_that_does(
     bounded, rooms = await queue(store, sql, 10), Rooms()
     outcomes = await rooms.store(links[0], [parcel(store, bounded, count) for count in (6, 6, 4, 1)])
     assert [isinstance(outcome, QueueFull) for outcome in outcomes] == [False, True, False, True]
+
+
+async def test_a_full_queue_is_counted_twice_a_second_at_most_and_after_a_message_has_left_it(
+    store: Store, sql: asyncpg.Connection, links: list[Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms_module, "FULL_SECONDS", 60)
+    bounded, rooms = await queue(store, sql, 10), Rooms()
+    assert not refused(await rooms.store(links[0], [parcel(store, bounded, 10)]))
+    for _ in range(20):
+        [outcome] = await rooms.store(links[0], [parcel(store, bounded)])
+        assert isinstance(outcome, QueueFull)
+        assert "holds 10 of at most 10 messages" in outcome.detail
+    assert links[0].counts == 2
+    await sql.execute("delete from message where id in (select id from message limit 3)")
+    rooms.left([bounded.id])
+    assert refused(await rooms.store(links[0], [parcel(store, bounded) for _ in range(5)])) == 2
+    monkeypatch.setattr(rooms_module, "FULL_SECONDS", 0)
+    await sql.execute("delete from message where id in (select id from message limit 3)")
+    assert refused(await rooms.store(links[0], [parcel(store, bounded) for _ in range(5)])) == 2
+
+
+async def test_a_message_that_leaves_a_queue_while_it_is_counted_makes_room(
+    store: Store, sql: asyncpg.Connection, links: list[Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms_module, "FULL_SECONDS", 60)
+    bounded, rooms = await queue(store, sql, 10), Rooms()
+    assert not refused(await rooms.store(links[0], [parcel(store, bounded, 10)]))
+    counted = rooms_module._store_counted
+
+    async def slowly(link: Link, parcels: Sequence[Parcel]) -> tuple[list[object], int]:
+        found = await counted(link, parcels)
+        await sql.execute("delete from message where id in (select id from message limit 1)")
+        rooms.left([bounded.id])
+        return found  # type: ignore[return-value]
+
+    monkeypatch.setattr(rooms_module, "_store_counted", slowly)
+    assert refused(await rooms.store(links[0], [parcel(store, bounded)])) == 1
+    monkeypatch.setattr(rooms_module, "_store_counted", counted)
+    assert not refused(await rooms.store(links[0], [parcel(store, bounded)]))
