@@ -300,9 +300,7 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.flow.write_paused:
-            # The client does not read its responses: no further request is read or answered until it does.
-            self.stalled = True
-            self.flow.pause_reading()
+            self._stall()
         elif self.pipeline:
             # Later, because each of many requests in one packet could be answered within the answer to the last.
             self.loop.call_soon(self._next)
@@ -315,6 +313,11 @@ class Protocol(HttpToolsProtocol):
         """Answer the next of the pipelined requests."""
         if self.pipeline and not self._is_answering():
             self._begin(self.pipeline.pop()[0])  # type: ignore[arg-type]
+
+    def _stall(self) -> None:
+        """Neither read nor answer a further request until the client has read the responses to the earlier ones."""
+        self.stalled = True
+        self.flow.pause_reading()
 
     def resume_writing(self) -> None:
         """Continue after the client has read its responses."""
@@ -444,6 +447,9 @@ class Protocol(HttpToolsProtocol):
         """Record since when the client has been slow to read its response."""
         self.unread = (0, self.loop.time())
         super().pause_writing()
+        if self.coming != OVER and not self._is_answering():
+            # The last response was written before its transport noticed that the buffer is full.
+            self._stall()
 
 
 def _head_too_large() -> HeadTooLarge:

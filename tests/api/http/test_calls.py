@@ -9,7 +9,9 @@ from unittest.mock import patch
 import pytest
 
 from service.api.http import body as bodies
+from service.api.http import deadlines
 from service.api.http.call import Call
+from service.api.http.protocol import Protocol
 from service.store.messaging import sends
 from tests.faults.wire import Answer, NoAnswer, Wire, parked, wires
 from tests.in_process import ROOT_KEY, Service
@@ -60,6 +62,11 @@ async def written(wire: Wire, octets: bytes) -> None:
 
 async def heard(wire: Wire, answers: int) -> list[Answer]:
     return [await wire.hear() for _ in range(answers)]
+
+
+def connections() -> list[Protocol]:
+    """Return the service's side of the connections that are open."""
+    return [one for state in deadlines._watched for one in state.connections if isinstance(one, Protocol)]
 
 
 async def stored(service: Service) -> list[Any]:
@@ -146,6 +153,24 @@ async def test_who_writes_and_does_not_read_is_held_up_until_it_reads(service: S
     for answer in await heard(wire, 20):
         assert len(answer.json()["messages"]) == 8
     assert (await wire.ask("POST", _SEND, {"body": 1})).status == 201
+
+
+async def test_a_request_that_comes_while_an_answer_is_not_read_is_answered_after_it(
+    service: Service, wire: Wire
+) -> None:
+    await service.root.patch("/v1/queues/q", json={"max_message_bytes": 1_000_000})
+    for _ in range(8):
+        assert (await wire.ask("POST", _SEND, {"body": "x" * 900_000})).status == 201
+    await written(wire, request("POST", _RECEIVE, {"max_messages": 8, "visibility_timeout": 0}))
+    async with asyncio.timeout(10):
+        while not any(one.flow.write_paused for one in connections()):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    assert wire._writer is not None
+    for number in range(3):
+        wire._writer.write(request("POST", _SEND, {"body": number}))
+        await asyncio.sleep(0.05)
+    assert len((await wire.hear()).json()["messages"]) == 8
+    assert [answer.status for answer in await heard(wire, 3)] == [201] * 3
 
 
 @pytest.mark.parametrize("leave", [Wire.close, Wire.reset, Wire.half_close])
