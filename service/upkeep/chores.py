@@ -17,8 +17,10 @@ from service.upkeep.upkeep import Chore
 
 def chores(store: Store, keyring: Keyring, tallies: Tallies, metered: MeteredQueues) -> Mapping[str, Chore]:
     """Return the chores of a process by name. The names are a label in the metrics."""
-    # The first rounds begin in this order, so first comes what consumers, keys and limits wait for.
+    # The first rounds begin in this order: first the one without which attempts cannot be recorded, then those that
+    # consumers, keys and limits wait for.
     return {
+        "attempts": partial(rounds.round_of_attempts, store),
         "dead_letters": partial(rounds.round_of_dead_letters, store),
         "parked": partial(rounds.round_of_shares, store),
         "watched": partial(rounds.round_of_watched, store),
@@ -32,7 +34,6 @@ def chores(store: Store, keyring: Keyring, tallies: Tallies, metered: MeteredQue
         "keys": partial(rounds.round_of_keys, store, keyring),
         "settlements": partial(rounds.round_of_settlements, store),
         "deduplication": partial(rounds.round_of_deduplication, store),
-        "attempts": partial(rounds.round_of_attempts, store),
         "unused": partial(rounds.round_of_unused, store),
         "storage": partial(rounds.round_of_storage, store),
     }

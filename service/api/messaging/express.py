@@ -9,6 +9,7 @@ from functools import partial
 from service.api.http.call import Respond
 from service.api.messaging.operations import OPERATIONS, Operation
 from service.api.messaging.performer import Performer
+from service.model import Scope
 
 # The number of slashes in /v1/{noun}.
 _IN_NOUN = 2
@@ -24,8 +25,11 @@ class Express:
     def __init__(self, performer: Performer) -> None:
         self._performer = performer
         self._known: dict[tuple[bytes, bytes], Respond] = {}
+        # A match of a topic takes its turn among the long reads, which only a task can wait for.
         self._operations: dict[_Key, Operation] = {
-            _key(operation): operation for operation in OPERATIONS if operation.path.count("/") > _IN_NOUN
+            _key(operation): operation
+            for operation in OPERATIONS
+            if operation.path.count("/") > _IN_NOUN and operation.scope is not Scope.MANAGE
         }
         # Fixed words in the place of a name, as in /v1/receipts/batch.
         self._words = {(noun, word) for _, noun, word, _ in self._operations if word}

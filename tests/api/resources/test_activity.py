@@ -96,8 +96,9 @@ async def test_every_way_to_send_counts(service: Service) -> None:
     for _ in range(2):
         await post(service, "/v1/queues/q/messages", once)
     await post(service, "/v1/transactions", {"send": [{"queue": "q", "body": 1}, {"queue": "bounded", "body": 1}]})
-    await service.root.put("/v1/topics/t")
-    await service.root.put("/v1/topics/t/subscriptions/s", json={"queue": "q"})
+    for path, fields in (("/v1/topics/t", {}), ("/v1/topics/t/subscriptions/s", {"queue": "q"})):
+        made = await service.root.put(path, json=fields)
+        assert made.status_code == 201, made.text
     await post(service, "/v1/topics/t/messages", {"body": 1})
     await post(service, "/v1/topics/t/messages/batch", {"messages": [{"body": 1}, {"body": 2}]})
     await becomes(service, 10, 0, 0, 0, 10, 0)
