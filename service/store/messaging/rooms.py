@@ -43,7 +43,7 @@ class _Room(Struct):
 
 
 class _Found(Struct):
-    """A queue that was found full at a time of time.monotonic(), with so many messages."""
+    """A full queue: its version, its number of messages, and when they were counted, by time.monotonic()."""
 
     version: int
     length: int
